@@ -1,0 +1,1 @@
+"""Composes, previews, sends and accounts for email newsletters kept as files."""

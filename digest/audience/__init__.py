@@ -1,0 +1,1 @@
+"""Who reads: attributes, segments, suppressions, import, and the database."""

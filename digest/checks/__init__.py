@@ -1,0 +1,1 @@
+"""Everything `digest check` looks at, all problems in one pass."""

@@ -1,0 +1,1 @@
+"""Written to email: theme, MJML, inlining, plain text, and the `CompiledIssue` they end in."""

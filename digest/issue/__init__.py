@@ -1,0 +1,1 @@
+"""What was written: an issue file parsed into blocks, with a place for every part."""

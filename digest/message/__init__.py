@@ -1,0 +1,1 @@
+"""A compiled issue and a subscriber become the bytes of one message."""

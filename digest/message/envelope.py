@@ -1,0 +1,21 @@
+"""A finished message: the bytes for the wire and the envelope around them (RFC 5321 section 2.3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one recipient.
+
+    `sender` is the envelope sender (MAIL FROM), `recipient` the one RCPT TO, both bare addresses.
+    `data` is the whole message, CRLF line ends, ASCII only, not dot-stuffed. `message_id` has its angle
+    brackets. `smtputf8` is true when an address needs RFC 6531.
+    """
+
+    sender: str
+    recipient: str
+    message_id: str
+    data: bytes
+    smtputf8: bool = False

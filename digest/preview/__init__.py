@@ -1,0 +1,1 @@
+"""The local workbench in the browser, and the embedded inbox."""
