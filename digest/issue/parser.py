@@ -1,0 +1,206 @@
+"""An issue file becomes an `Issue`: front matter typed, Jinja lifted, Markdown and blocks parsed, places kept.
+
+The order is that of the format's rules: Jinja is read first, then blocks, then Markdown. Every problem of the
+file, and of the texts it includes, is found in one pass and stands in `Issue.problems`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from digest.errors import Place, Problem
+from digest.issue.frontmatter import read_front_matter, split_front_matter
+from digest.issue.jinja import TagTable, lift
+from digest.issue.markdown import MarkdownReader
+from digest.issue.model import FrontMatter, Issue, Node, Tag
+
+LARGEST = 1_000_000  # bytes; a whole issue of words is 20 KB
+INCLUDES_DEEP = 5
+
+
+def read_issue(file: Path, *, root: Path, slug: str, language: str = "en") -> Issue:
+    """Read and parse one issue.
+
+    `root` is the newsletter's folder: places are shown relative to it, and nothing outside it is ever read.
+    `language` is the newsletter's, for an issue that names none. Nothing is raised for what an author wrote:
+    all of it is in `Issue.problems`.
+    """
+    shown = _shown(file, root)
+    text, problem = _read_text(file, Place(shown))
+    if problem:
+        return Issue(slug, file, shown, FrontMatter(subject=""), (), {}, (problem,))
+    return _Parser(file, root, slug, language, text).parse()
+
+
+def _shown(file: Path, root: Path) -> str:
+    resolved = file.resolve()
+    return resolved.relative_to(root.resolve()).as_posix() if resolved.is_relative_to(root.resolve()) else str(file)
+
+
+def _read_text(file: Path, place: Place) -> tuple[str, Problem | None]:
+    try:
+        raw = file.read_bytes()
+    except OSError as exc:
+        return "", Problem(place, f"can't be read: {exc.strerror or exc}", code="file")
+    if len(raw) > LARGEST:
+        return "", Problem(place, f"{len(raw):,} bytes are more than an issue can have ({LARGEST:,})", code="size")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = raw.count(b"\n", 0, exc.start) + 1
+        told = f"not UTF-8: the byte 0x{raw[exc.start]:02x} stands here"
+        return "", Problem(place.at(line), told, "save the file as UTF-8", code="encoding")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if bad := re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]", text):
+        line = text.count("\n", 0, bad.start()) + 1
+        return "", Problem(place.at(line), f"a control character (0x{ord(bad[0]):02x}) stands here", code="encoding")
+    return text, None
+
+
+class _Parser:
+    """The work on one issue: a tag table and a list of problems shared with the texts it includes."""
+
+    def __init__(self, file: Path, root: Path, slug: str, language: str, text: str) -> None:
+        self.file, self.root, self.slug, self.language, self.text = file, root, slug, language, text
+        self.table = TagTable.for_text(text)
+        self.problems: list[Problem] = []
+
+    def parse(self) -> Issue:
+        shown = _shown(self.file, self.root)
+        parts = split_front_matter(self.text)
+        front = FrontMatter(subject="")
+        first = 0
+        if parts is None:
+            cure = "begin the file with “---”, a line “subject: …”, and “---”"
+            self.problems.append(Problem(Place(shown, 1), "the issue has no front matter", cure, code="front-matter"))
+        else:
+            source, first = parts
+            front, problems = read_front_matter(source, Place(shown, 2))
+            self.problems.extend(problems)
+            front = self._lift_front(front, shown)
+        body = "\n".join(self.text.split("\n")[first:])
+        nodes = self._read(body, Place(shown, first + 1), front.language or self.language, (self.file.resolve(),))
+        if not nodes and not self.problems:
+            self.problems.append(Problem(Place(shown, first + 1), "the issue has no text", code="empty"))
+        return Issue(self.slug, self.file, shown, front, nodes, dict(self.table.tags), _ordered(self.problems))
+
+    def _lift_front(self, front: FrontMatter, shown: str) -> FrontMatter:
+        def lifted(text: str, key: str) -> str:
+            place = front.places.get(key, Place(shown, 1))
+            result = lift(text, self.table, place.at(place.line))
+            self.problems.extend(replace(p, place=place) for p in result.problems)
+            self._check_order(result.text, place, f"the {key}")
+            return result.text
+
+        return replace(
+            front,
+            subject=lifted(front.subject, "subject"),
+            subject_for={name: lifted(text, "subject_for") for name, text in front.subject_for.items()},
+            preheader=lifted(front.preheader, "preheader"),
+        )
+
+    def _read(self, text: str, start: Place, language: str, trail: tuple[Path, ...]) -> tuple[Node, ...]:
+        lifted = lift(text, self.table, start.at(start.line, 1))
+        self.problems.extend(lifted.problems)
+        places = [start.at(start.line + line) for line in (*lifted.lines, len(text.split("\n")))]
+        reader = MarkdownReader(self.table, language)
+        nodes = reader.read(lifted.text, places)
+        self.problems.extend(reader.problems)
+        self._check_nodes(nodes)
+        return self._with_includes(nodes, language, trail)
+
+    # ---- texts taken in
+
+    def _with_includes(self, nodes: Sequence[Node], language: str, trail: tuple[Path, ...]) -> tuple[Node, ...]:
+        out: list[Node] = []
+        for node in nodes:
+            if node.kind == "block" and node.text == "include":
+                out.extend(self._include(node, language, trail))
+            else:
+                out.append(replace(node, children=self._with_includes(node.children, language, trail)))
+        return tuple(out)
+
+    def _include(self, node: Node, language: str, trail: tuple[Path, ...]) -> tuple[Node, ...]:
+        name = node.attrs.get("file", "")
+        file, told = self._included_file(name, trail)
+        if file is None:
+            self.problems.append(Problem(node.place, told, code="include"))
+            return ()
+        text, problem = _read_text(file, Place(_shown(file, self.root)))
+        if problem:
+            self.problems.append(replace(problem, message=f"{problem.message} (included at {node.place})"))
+            return ()
+        # Its words might hold a token by chance: the table's nonce was chosen for the issue's own text.
+        text = text.replace(f"Zq{self.table.nonce}", "Zq")
+        return self._read(text, Place(_shown(file, self.root), 1), language, (*trail, file.resolve()))
+
+    def _included_file(self, name: str, trail: tuple[Path, ...]) -> tuple[Path | None, str]:
+        if not name:
+            return None, 'include needs a file: ::: include {file="…"}'
+        candidates = [base / name for base in (self.file.parent, self.root, self.root / "issues" / "shared")]
+        inside = [c for c in candidates if c.resolve().is_relative_to(self.root.resolve())]
+        if not inside:
+            return None, f"“{name}” is outside the newsletter's folder"
+        file = next((c for c in inside if c.is_file()), None)
+        if file is None:
+            return None, f"there is no file “{name}” (looked in {', '.join(_shown(c, self.root) for c in inside)})"
+        if file.resolve() in trail:
+            return None, f"“{name}” includes itself"
+        if len(trail) > INCLUDES_DEEP:
+            return None, f"includes stand inside includes more than {INCLUDES_DEEP} deep"
+        return file, ""
+
+    # ---- statements begin and end in the same container
+
+    def _check_nodes(self, nodes: Iterable[Node]) -> None:
+        """Check every container below: a list of blocks, a line of inline nodes, an attribute's value."""
+        nodes = list(nodes)
+        texts = [(n.text, n.place) for n in nodes if n.kind in ("statement", "text")]
+        self._check_tags(texts, "this part of the text")
+        for node in nodes:
+            if node.kind == "image":
+                self._check_order(node.text, node.place, "the picture's description")
+            for key, value in node.attrs.items():
+                self._check_order(value, node.place, f"the attribute “{key}”")
+            if node.kind == "text" and re.match(r":::+\s*\w", node.text):
+                told = "a block can't begin inside a list, a quotation or a paragraph"
+                self.problems.append(Problem(node.place, told, "begin it at the left margin", code="block"))
+            self._check_nodes(node.children)
+
+    def _check_order(self, text: str, place: Place, where: str) -> None:
+        self._check_tags([(text, place)], where)
+
+    def _check_tags(self, texts: Iterable[tuple[str, Place]], where: str) -> None:
+        stack: list[Tag] = []
+        for text, _ in texts:
+            for token in self.table.pattern.findall(text):
+                if (tag := self.table.tags.get(token)) is not None:
+                    self._step(tag, stack, where)
+        for tag in stack:
+            cure = "begin and end must lie in the same paragraph, item, cell or block"
+            told = f"“{tag.raw}” has no end in {where}"
+            self.problems.append(Problem(tag.place, told, cure, code="jinja"))
+
+    def _step(self, tag: Tag, stack: list[Tag], where: str) -> None:
+        if tag.kind in ("if", "for"):
+            stack.append(tag)
+            return
+        wanted = {"endif": ("if",), "endfor": ("for",), "elif": ("if",), "else": ("if", "for")}.get(tag.kind)
+        if wanted is None:
+            return
+        if not stack or stack[-1].kind not in wanted:
+            opened = f"“{stack[-1].raw}” of line {stack[-1].place.line} is open" if stack else "nothing is open"
+            told = f"“{tag.raw}” fits nothing in {where}: {opened}"
+            cure = "begin and end must lie in the same paragraph, item, cell or block"
+            self.problems.append(Problem(tag.place, told, cure, code="jinja"))
+        elif tag.kind.startswith("end"):
+            stack.pop()
+
+
+def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """In the order of the text, each once."""
+    unique = dict.fromkeys(problems)
+    return tuple(sorted(unique, key=lambda p: (p.place or Place("")).line))
