@@ -46,6 +46,11 @@ class TagTable:
         return cls(nonce)
 
     @property
+    def prefix(self) -> str:
+        """What every token begins with."""
+        return f"Zq{self.nonce}"
+
+    @property
     def pattern(self) -> re.Pattern[str]:
         """Matches any token of this table."""
         return re.compile(rf"Zq{self.nonce}[A-Z]\d{{4,}}qZ")

@@ -32,6 +32,12 @@ _QUOTES = {"de": "„“‚‘", "fr": ["«\u202f", "\u202f»", "‹\u202f", "\u
 _QUOTES |= {"fi": "””’’", "da": "»«›‹", "pl": "„”‚’", "cs": "„“‚‘", "it": "«»“”", "ru": "«»„“", "nl": "“”‘’"}
 
 
+class _Parser(MarkdownIt):
+    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - the library's hook
+        """Every link is a link: one that can't be followed is refused with its line, not shown as text."""
+        return True
+
+
 class MarkdownReader:
     """Reads the body of one issue, or of a text it includes.
 
@@ -49,7 +55,7 @@ class MarkdownReader:
     def _make_parser(self, language: str) -> MarkdownIt:
         quotes = _QUOTES.get(language.split("-", maxsplit=1)[0].lower(), "“”‘’")
         options = {"typographer": True, "quotes": quotes, "maxNesting": DEEPEST, "html": True}
-        parser = MarkdownIt("commonmark", options)
+        parser = _Parser("commonmark", options)
         parser.enable(["table", "strikethrough", "replacements", "smartquotes"])
         ends_others: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
         parser.block.ruler.before("fence", "directive", block_rule, ends_others)

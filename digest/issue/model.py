@@ -91,7 +91,10 @@ class FrontMatter:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A parsed issue. `problems` is empty when it may be composed; the tree is then complete."""
+    """A parsed issue. `problems` is empty when it may be composed; the tree is then complete.
+
+    `nonce` is in every token of this issue and nowhere in its text.
+    """
 
     slug: str
     path: Path
@@ -99,4 +102,5 @@ class Issue:
     front: FrontMatter
     body: tuple[Node, ...]
     tags: Mapping[str, Tag]
+    nonce: str = "000000"
     problems: tuple[Problem, ...] = ()

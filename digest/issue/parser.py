@@ -31,7 +31,7 @@ def read_issue(file: Path, *, root: Path, slug: str, language: str = "en") -> Is
     shown = _shown(file, root)
     text, problem = _read_text(file, Place(shown))
     if problem:
-        return Issue(slug, file, shown, FrontMatter(subject=""), (), {}, (problem,))
+        return Issue(slug, file, shown, FrontMatter(subject=""), (), {}, problems=(problem,))
     return _Parser(file, root, slug, language, text).parse()
 
 
@@ -85,7 +85,9 @@ class _Parser:
         nodes = self._read(body, Place(shown, first + 1), front.language or self.language, (self.file.resolve(),))
         if not nodes and not self.problems:
             self.problems.append(Problem(Place(shown, first + 1), "the issue has no text", code="empty"))
-        return Issue(self.slug, self.file, shown, front, nodes, dict(self.table.tags), _ordered(self.problems))
+        return Issue(
+            self.slug, self.file, shown, front, nodes, dict(self.table.tags), self.table.nonce, _ordered(self.problems)
+        )
 
     def _lift_front(self, front: FrontMatter, shown: str) -> FrontMatter:
         def lifted(text: str, key: str) -> str:

@@ -1,0 +1,277 @@
+"""An issue file becomes a `CompiledIssue`: the one path from what was written to what can be merged.
+
+::
+
+    read_issue → sections (theme) → MJML → HTML → words put in → CSS inlined → merge template
+               → plain text ──────────────────────────────────────────────────────┘
+
+MJML and inlining run once, whatever the number of readers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from digest.audience.readers import Readers, check_expression, load_readers
+from digest.compose.compiled import CompiledIssue, Link
+from digest.compose.html import ArticleHtml
+from digest.compose.inlining import inline_css
+from digest.compose.merging import MergeTemplates
+from digest.compose.mjml import render_mjml
+from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
+from digest.compose.sections import Sections
+from digest.compose.text import PlainText
+from digest.compose.theme import Theme, load_theme
+from digest.compose.workspace import Workspace
+from digest.errors import InputError, Place, Problem, nearest
+from digest.expressions import parse_expression, uses
+from digest.issue.model import Issue, Node
+from digest.issue.parser import read_issue
+from digest.newsletter import Newsletter
+
+RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
+
+
+def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None = None) -> CompiledIssue:
+    """Compose one issue of `newsletter`.
+
+    `assets_base` is what picture addresses start with in place of ``assets.base_url``. Raises `InputError` with
+    every problem of the issue, its theme and the declarations of readers it uses.
+    """
+    slug = file.parent.name if file.name == "index.md" else file.stem
+    issue = read_issue(file, root=newsletter.root, slug=slug, language=newsletter.settings.newsletter.language)
+    problems = list(issue.problems)
+    readers, theme = Readers(), None
+    try:
+        readers = load_readers(newsletter.root)
+    except InputError as exc:
+        problems.extend(exc.problems)
+    try:
+        place = issue.front.places.get("theme", Place(issue.file, 1))
+        theme = load_theme(newsletter, issue.front.theme, place)
+    except InputError as exc:
+        problems.extend(exc.problems)
+    if theme is None:
+        raise InputError(_ordered(problems))
+    settings = newsletter.settings
+    base = assets_base or settings.assets.base_url or f"{settings.newsletter.base_url}/assets"
+    work = Workspace(newsletter, issue, readers, theme, base.rstrip("/"), problems=problems)
+    return _Composer(work).compose()
+
+
+def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once; those of one file in the order of its lines."""
+    return sorted(dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line) if p.place else ("", 0))
+
+
+@dataclass(slots=True)
+class _Composer:
+    work: Workspace
+
+    @property
+    def issue(self) -> Issue:
+        return self.work.issue
+
+    @property
+    def theme(self) -> Theme:
+        return self.work.theme
+
+    def compose(self) -> CompiledIssue:
+        work = self.work
+        self._check_tags()
+        subject, preheader = self._subject(), self.issue.front.preheader
+        html = ArticleHtml(work)
+        context = self._context(subject, preheader)
+        sections = Sections(work, html, context)
+        sections.gather(self.issue.body)
+        body = self._with_footer(self.issue.body)
+        drawn = sections.draw(body)
+        self._check_anchors()
+        audience = self._audience()
+        page = "" if work.problems else self._page(drawn, context)
+        text = self._text(sections)
+        if work.problems:
+            raise InputError(_ordered(work.problems))
+        merge = MergeTemplates(work.table)
+        local = locals_of(self.issue.tags.values())
+        return CompiledIssue(
+            slug=self.issue.slug,
+            title=self._title(),
+            language=work.language,
+            date=self.issue.front.date.isoformat(),
+            sender=work.newsletter.settings.newsletter.sender,
+            reply_to=work.newsletter.settings.newsletter.reply_to or "",
+            audience=audience,
+            subject=merge.header(subject),
+            preheader=merge.header(preheader),
+            html=merge.html(page),
+            text=merge.text(text),
+            segments=work.readers.closure(self._segments_used()),
+            constants=self._constants(),
+            conditions=tuple(conditions_of(self._used_tags(), local)),
+            asks=tuple(dict.fromkeys(ask for tag in self.issue.tags.values() for ask in asks_of(tag))),
+            links=tuple(Link(self._source(link.url), self._source(link.text), link.place) for link in work.links),
+            pictures=tuple(work.pictures.values()),
+            assets_base=work.assets_base,
+        )
+
+    # ---- front matter
+
+    def _title(self) -> str:
+        """What the issue is called where no reader is in sight: lists, the archive."""
+        front = self.issue.front
+        return front.title or " ".join(self.work.table.pattern.sub("", front.subject).split())
+
+    def _subject(self) -> str:
+        """The subject, with those of segments as conditions before it."""
+        front, place = self.issue.front, self.issue.front.places.get("subject_for", Place(self.issue.file, 1))
+        out, word = "", "if"
+        for written, text in front.subject_for.items():
+            source = self.work.segments_expression(written, place)
+            out += self.work.table.add("if" if word == "if" else "elif", f"{word} {source}", place) + text
+            word = "elif"
+        if not out:
+            return front.subject
+        table = self.work.table
+        return f"{out}{table.add('else', 'else', place)}{front.subject}{table.add('endif', 'endif', place)}"
+
+    def _audience(self) -> str:
+        """Who gets it, as an expression."""
+        front, readers = self.issue.front, self.work.readers
+        place = front.places.get("audience", Place(self.issue.file, 1))
+        written = front.audience
+        if written == "all":
+            return "true"
+        if re.fullmatch(r"\w+", written) and written not in readers.segments:
+            self.work.wrong(place, f"unknown segment “{written}”", nearest(written, [*readers.segments, "all"]))
+            return "true"
+        self.work.problems.extend(check_expression(written, readers, place))
+        return written
+
+    def _context(self, subject: str, preheader: str) -> dict[str, Any]:
+        """What the theme's templates know besides a block's own fields."""
+        work, settings = self.work, self.work.newsletter.settings
+        front = self.issue.front
+        place = front.places.get("authors", Place(self.issue.file, 1))
+        authors = [work.author(key, place) for key in front.authors]
+        leave = settings.unsubscribe
+        footer = Place(self.theme.shown("blocks/footer.mjml"))
+        return {
+            "newsletter": settings.newsletter,
+            "issue": {
+                "slug": self.issue.slug,
+                "subject": work.hold(escape(subject)),
+                "preheader": work.hold(escape(preheader)),
+                "title": work.hold(escape(self._title())),
+                "date": front.date.isoformat(),
+                "date_long": work.long_date(front.date),
+                "language": work.language,
+                "dir": "rtl" if work.language.split("-")[0] in RIGHT_TO_LEFT else "ltr",
+                "authors": [author for author in authors if author],
+            },
+            "links": {
+                "unsubscribe": work.expression("links.unsubscribe", footer) if leave.url or leave.mailto else "",
+                "view": work.expression("links.view", footer),
+            },
+        }
+
+    def _constants(self) -> dict[str, dict[str, str]]:
+        """`newsletter` and `issue` as the author's own expressions read them."""
+        newsletter = self.work.newsletter.settings.newsletter
+        front = self.issue.front
+        about = ("name", "sender", "reply_to", "domain", "base_url", "postal_address", "language")
+        return {
+            "newsletter": {name: str(getattr(newsletter, name) or "") for name in about},
+            "issue": {
+                "slug": self.issue.slug,
+                "title": self._title(),
+                "date": front.date.isoformat(),
+                "language": self.work.language,
+            },
+        }
+
+    # ---- checks
+
+    def _check_tags(self) -> None:
+        local = locals_of(self.issue.tags.values())
+        for tag in self._used_tags():
+            self.work.problems.extend(tag_problems(tag, self.work.readers, local))
+
+    def _used_tags(self) -> list[Any]:
+        """The tags of the text, without those in code, in the order of their places."""
+        tags = {tag.token: tag for tag in self.work.table.tags.values() if tag.source}
+        return list(tags.values())
+
+    def _check_anchors(self) -> None:
+        for link in self.work.links:
+            name = link.url.removeprefix("#")
+            if link.url.startswith("#") and name not in self.work.anchors:
+                cure = nearest(name, self.work.anchors)
+                self.work.wrong(link.place, f"the link “#{name}” leads nowhere in this issue", cure, code="anchor")
+
+    def _segments_used(self) -> set[str]:
+        """The segments that conditions, expressions and the audience name."""
+        found: set[str] = set()
+        declared = self.work.readers.segments
+        for tag in self._used_tags():
+            found |= set(re.findall(r"\bsegment\s*(?:\.\s*|\[\s*[\"'])(\w+)", tag.source))
+        read = uses(parse_expression(self._audience()), frozenset(declared))
+        found |= read.segments
+        found |= set(re.findall(r"\w+", self._audience()))
+        return found & declared.keys()
+
+    # ---- the page
+
+    def _with_footer(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Every issue ends with the way out, also one that does not say so."""
+        if any(node.kind == "block" and node.text == "footer" for node in nodes):
+            return nodes
+        place = nodes[-1].place if nodes else Place(self.issue.file, 1)
+        return (*nodes, Node("block", place, "footer"))
+
+    def _page(self, drawn: str, context: dict[str, Any]) -> str:
+        work, theme = self.work, self.theme
+        try:
+            head = _packed(theme.render("head.css", context)) if theme.has("head.css") else ""
+            css = theme.render("theme.css", context) if theme.has("theme.css") else ""
+            values = {**context, "head_css": head, "content": drawn}
+            layout = theme.render("layout.mjml", values)
+            html = render_mjml(layout, Place(theme.shown("layout.mjml")))
+        except InputError as exc:
+            work.problems.extend(exc.problems)
+            return ""
+        html = work.markers_to_comments(work.put_back(html))
+        return str(_packed(inline_css(html, css)))
+
+    def _text(self, sections: Sections) -> str:
+        """The plain-text part: masthead, issue, way out."""
+        work, settings = self.work, self.work.newsletter.settings.newsletter
+        place = Place(self.issue.file, 1)
+        date = work.long_date(self.issue.front.date)
+        view = work.expression("links.view", place)
+        opening = f"{settings.name.upper()}\n{date}\n<{view}>"
+        lines = ["* * *", "", settings.name, settings.postal_address]
+        leave = work.newsletter.settings.unsubscribe
+        if leave.url or leave.mailto:
+            lines += ["", f"Unsubscribe: <{work.expression('links.unsubscribe', place)}>"]
+        plain = PlainText(work, sections.entries)
+        return plain.letter(self.issue.body, opening, "\n".join(filter(lambda x: x is not None, lines)))
+
+    def _source(self, text: str) -> str:
+        """A text with its tags as they were written, for reports."""
+        tags = self.work.table.tags
+        return self.work.table.pattern.sub(lambda m: tags[m[0]].raw, text)
+
+
+def _packed(text: str) -> Markup:
+    """Without indentation, trailing blanks and empty lines: what a reader never sees is not sent."""
+    parts = re.split(r"(<pre\b.*?</pre>)", text, flags=re.DOTALL)  # every second one is code
+    packed = [part if n % 2 else re.sub(r"\s*\n\s*", "\n", part) for n, part in enumerate(parts)]
+    return Markup("".join(packed).strip())  # noqa: S704 - from autoescaped templates

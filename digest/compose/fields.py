@@ -1,0 +1,383 @@
+"""A block's Markdown becomes the fields its kind declares: titles are headings, links are links.
+
+Each source takes its nodes out of the block, in this order; ``body`` is what is left. A node that stands under a
+condition of its own is never taken for a field: it stays in the body, where it can be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from html import escape
+from typing import Any
+
+from digest.compose.html import ArticleHtml
+from digest.compose.theme import Field, Kind
+from digest.compose.workspace import Workspace, balanced, is_buttons, is_picture, known_attributes
+from digest.errors import nearest
+from digest.issue.model import Node
+
+ORDER = ("heading", "items", "picture", "quote", "attribution", "buttons", "list", "contents", "body")
+ITEM_ATTRIBUTES = ("level", "short", "date", "label")
+
+_DASH = re.compile(r"\s*(?:—|–|--)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An item as the contents list names it. `begin` and `end` are markers of its conditions."""
+
+    title: str
+    anchor: str
+    text: str
+    begin: str = ""
+    end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a listing kind, ready for the theme: HTML fields are held tokens."""
+
+    title: str
+    url: str
+    id: str
+    number: str
+    date: str
+    date_long: str
+    label: str
+    body: str
+    picture: dict[str, Any] | None
+    classes: tuple[str, ...]
+    begin: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A listing block taken apart: what stands before the first item, and each item's nodes.
+
+    `before` and `after` of an item are statements that stand between it and its neighbours.
+    """
+
+    lead: tuple[Node, ...]
+    items: tuple[tuple[Node, tuple[Node, ...], tuple[Node, ...], tuple[Node, ...]], ...]
+
+
+def split_items(nodes: Sequence[Node]) -> Split:
+    """Cut the nodes of a listing block at its ``###`` headings.
+
+    Statements right above a heading belong to that item; those at the very end to the last one.
+    """
+    starts = [n for n, node in enumerate(nodes) if _begins_item(node)]
+    if not starts:
+        return Split(tuple(nodes), ())
+    lead, before = _tail(nodes[: starts[0]])
+    items = []
+    for start, end in zip(starts, [*starts[1:], len(nodes)], strict=True):
+        content, after = _tail(nodes[start + 1 : end])
+        last = end == len(nodes)
+        items.append((nodes[start], content, before, after if last else ()))
+        before = after
+    return Split(lead, tuple(items))
+
+
+def _begins_item(node: Node) -> bool:
+    return node.kind == "heading" and node.attrs["level"] == "3"
+
+
+def _tail(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    """The nodes without the statements at their end, and those statements."""
+    end = len(nodes)
+    while end and nodes[end - 1].kind == "statement":
+        end -= 1
+    return tuple(nodes[:end]), tuple(nodes[end:])
+
+
+def heading_link(heading: Node) -> Node | None:
+    """The link of a heading that is one link and nothing else."""
+    only = heading.children[0] if len(heading.children) == 1 else None
+    return only if only is not None and only.kind == "link" else None
+
+
+def item_id(heading: Node, taken: set[str]) -> str:
+    """The item's own id, else one made of its words, not among `taken`."""
+    if own := heading.attrs.get("id"):
+        return own
+    words = re.sub(r"Zq\w+?qZ", "", heading.plain)
+    slug = "-".join(re.findall(r"\w+", words.lower()))[:48].strip("-") or "item"
+    made, count = slug, 2
+    while made in taken:
+        made, count = f"{slug}-{count}", count + 1
+    taken.add(made)
+    return made
+
+
+@dataclass(slots=True)
+class FieldReader:
+    """Makes the field values of one block. `contents` are the entries of the whole issue."""
+
+    work: Workspace
+    html: ArticleHtml
+    kind: Kind
+    block: Node
+    contents: Sequence[Entry]
+    item_ids: dict[int, str]
+    rest: list[Node] = field(init=False)
+
+    def read(self) -> dict[str, Any]:
+        """Every declared field by name; absent ones are empty. Problems are noted in the workspace."""
+        self.rest = list(self.block.children)
+        values: dict[str, Any] = {}
+        for declared in sorted(self.kind.fields.values(), key=lambda f: _rank(f.source)):
+            if declared.source == "attribute":
+                values[declared.name] = self._attribute(declared)
+            else:
+                values[declared.name] = self._source(declared.source)()
+            if declared.required and not values[declared.name]:
+                told = f"{self.kind.name} needs its {declared.name}: {_wanted(declared)}"
+                self.work.wrong(self.block.place, told, code="missing-field")
+        self._left_over()
+        allowed = [f.name for f in self.kind.fields.values() if f.source == "attribute"]
+        known_attributes(self.block, allowed, self.work, self.kind.name)
+        return values
+
+    def _source(self, source: str) -> Callable[[], Any]:
+        readers: dict[str, Callable[[], Any]] = {
+            "heading": self._heading,
+            "items": self._items,
+            "picture": self._picture,
+            "quote": self._quote,
+            "attribution": self._attribution,
+            "buttons": self._buttons,
+            "list": self._list,
+            "contents": lambda: [replace(entry, title=self.work.hold(entry.title)) for entry in self.contents],
+            "body": self._body,
+        }
+        return readers[source]
+
+    # ---- taking nodes out of the block
+
+    def _take(self, wanted: Callable[[Node], bool]) -> Node | None:
+        """The first such node that stands under no condition, taken out."""
+        depth = 0
+        for place, node in enumerate(self.rest):
+            if node.kind == "statement":
+                depth += self._depth_change(node)
+            elif depth == 0 and "segments" not in node.attrs and wanted(node):
+                return self.rest.pop(place)
+        return None
+
+    def _depth_change(self, node: Node) -> int:
+        kinds = [self.work.table.tags[t].kind for t in self.work.table.pattern.findall(node.text)]
+        return sum((k in ("if", "for")) - (k in ("endif", "endfor")) for k in kinds)
+
+    def _heading(self) -> str:
+        node = self._take(lambda n: n.kind == "heading")
+        if node is None:
+            return ""
+        known_attributes(node, ("level",), self.work, "a title")
+        if "id" in node.attrs:
+            if "id" in self.block.attrs:
+                self.work.wrong(node.place, "the block has an id already", "keep one of the two", code="anchor")
+            self.block = replace(self.block, attrs={**self.block.attrs, "id": node.attrs["id"]})
+        return self.work.hold(self.html.inline(node.children))
+
+    def _quote(self) -> str:
+        node = self._take(lambda n: n.kind == "quote" and not n.classes)
+        if node is None:
+            return ""
+        *quoted, last = node.children
+        if quoted and self.kind.from_source("attribution") and _is_attribution(last):
+            self.rest.insert(0, last)
+            return self.work.hold(self.html.blocks(quoted))
+        return self.work.hold(self.html.blocks(node.children))
+
+    def _attribution(self) -> str:
+        node = self._take(_is_attribution)
+        if node is None:
+            return ""
+        first = node.children[0]
+        named = replace(first, text=_DASH.sub("", first.text, count=1))
+        return self.work.hold(self.html.inline([named, *node.children[1:]]))
+
+    def _picture(self) -> dict[str, Any] | None:
+        node = self._take(is_picture)
+        return self._picture_value(node) if node else None
+
+    def _picture_value(self, node: Node) -> dict[str, Any] | None:
+        known_attributes(node, ("width",), self.work, "a picture")
+        link = node.children[0] if node.children[0].kind == "link" else None
+        image = link.children[0] if link else node.children[0]
+        picture = self.html.picture(image, width=node.attrs.get("width", ""))
+        if picture is None:
+            return None
+        return {
+            "src": self.html.source(picture),
+            "alt": picture.alt,
+            "caption": image.attrs["title"],
+            "width": picture.width,
+            "height": picture.height,
+            "href": self.html.link(link) if link else "",
+        }
+
+    def _buttons(self) -> list[dict[str, str]]:
+        found = []
+        while (node := self._take(is_buttons)) is not None:
+            found += [
+                {"label": self.work.hold(self.html.inline(link.children)), "url": self.html.link(link)}
+                for link in node.children
+                if link.kind == "link"
+            ]
+        return found
+
+    def _list(self) -> list[dict[str, str]]:
+        """Each answer leads to its own link, else to a mail that carries the answer."""
+        node = self._take(lambda n: n.kind == "list")
+        return [self._list_item(item) for item in node.children] if node else []
+
+    def _list_item(self, item: Node) -> dict[str, str]:
+        if item.kind == "statement":
+            cure = 'use segments="…" around a whole block instead'
+            self.work.wrong(item.place, f"a condition can't stand in this list of {self.kind.name}", cure)
+            return {"html": "", "text": "", "url": ""}
+        paragraph = item.children[0] if item.children else item
+        link = heading_link(paragraph)
+        words = link.children if link else paragraph.children
+        if any(child.kind != "paragraph" for child in item.children) or len(item.children) > 1:
+            self.work.wrong(item.place, f"each line of this list of {self.kind.name} is one short text")
+        return {
+            "html": self.work.hold(self.html.inline(words)),
+            "text": item.plain,
+            "url": self.html.link(link) if link else self.work.answer_link(self.block, item),
+        }
+
+    def _body(self) -> str:
+        nodes, self.rest = self.rest, []
+        return self.work.hold(self.html.blocks(nodes))
+
+    # ---- items
+
+    def _items(self) -> list[Item]:
+        split = split_items(self.rest)
+        self.rest = list(split.lead)
+        conditional = any(before or "segments" in head.attrs for head, _, before, _ in split.items)
+        items = []
+        for number, (head, content, before, after) in enumerate(split.items, start=1):
+            items.append(self._item(head, content, before, after, number, counted=conditional))
+        return items
+
+    def _item(
+        self,
+        head: Node,
+        content: Sequence[Node],
+        before: Sequence[Node],
+        after: Sequence[Node],
+        number: int,
+        *,
+        counted: bool,
+    ) -> Item:
+        work = self.work
+        known_attributes(head, ITEM_ATTRIBUTES, work, "an item")
+        if not balanced(content, work.table.tags, work.table.pattern):
+            cure = "put the statements right above the items’ headings"
+            work.wrong(head.place, "a condition begins in this item and ends in another", cure, code="jinja")
+        link = heading_link(head)
+        begin, end = work.condition(head)
+        begin = work.marker("".join(n.text for n in before)) + begin
+        shown = str(number)
+        if counted:  # where items can be left out, each reader's are counted when merged
+            name = f"n{self.block.place.line}"
+            shown = work.expression(name, head.place)
+            begin += work.statement("set", f"set {name} = {name} + 1", head.place)
+            if number == 1:
+                begin = work.statement("set", f"set {name} = 0", head.place) + begin
+        picture, body = self._item_picture(content)
+        moment = self._item_date(head)
+        return Item(
+            title=work.hold(self.html.inline(link.children if link else head.children)),
+            url=self.html.link(link) if link else "",
+            id=work.anchor(self.item_ids[id(head)], head.place),
+            number=shown,
+            date=moment.isoformat() if moment else "",
+            date_long=work.long_date(moment) if moment else "",
+            label=head.attrs.get("label", ""),
+            body=work.hold(self.html.blocks(body)),
+            picture=picture,
+            classes=head.classes,
+            begin=begin,
+            end=end + work.marker("".join(n.text for n in after)),
+        )
+
+    def _item_picture(self, content: Sequence[Node]) -> tuple[dict[str, Any] | None, Sequence[Node]]:
+        if content and is_picture(content[0]) and "segments" not in content[0].attrs:
+            return self._picture_value(content[0]), content[1:]
+        return None, content
+
+    def _item_date(self, head: Node) -> date | None:
+        written = head.attrs.get("date")
+        try:
+            return date.fromisoformat(written) if written else None
+        except ValueError:
+            self.work.wrong(head.place, f"“{written}” is no date", "write it as 2025-09-12", code="field")
+            return None
+
+    # ---- attributes, and what no field took
+
+    def _attribute(self, declared: Field) -> Any:
+        value = self.block.attrs.get(declared.name, declared.default)
+        place = self.block.place
+        if value and declared.values and value not in declared.values:
+            cure = nearest(value, declared.values)
+            self.work.wrong(place, f"{self.kind.name}: {declared.name} can't be “{value}”", cure, code="field")
+        if declared.type == "author":
+            return self.work.author(value, place) if value else None
+        if declared.type == "number" and value and not value.isdigit():
+            self.work.wrong(place, f"{self.kind.name}: {declared.name} is a number, not “{value}”", code="field")
+        return value
+
+    def _left_over(self) -> None:
+        for node in self.rest:
+            if self.kind.from_source("body"):
+                return
+            takes = ", ".join(f.name for f in self.kind.fields.values() if f.source != "attribute") or "nothing"
+            told = f"{self.kind.name} has no room for this {_NAMES.get(node.kind, node.kind)}"
+            self.work.wrong(node.place, told, f"it takes: {takes}", code="block")
+
+
+_NAMES = {"quote": "quotation", "statement": "condition", "rule": "line"}
+
+
+def _rank(source: str) -> int:
+    return ORDER.index(source) if source in ORDER else -1
+
+
+def _is_attribution(node: Node) -> bool:
+    if node.kind != "paragraph" or not node.children or node.children[0].kind != "text":
+        return False
+    return bool(_DASH.match(node.children[0].text))
+
+
+def _wanted(declared: Field) -> str:
+    forms = {
+        "heading": "a heading, “## …”",
+        "quote": "a quotation, “> …”",
+        "attribution": "a line that begins with a dash, “— …”",
+        "picture": "a picture, “![what it shows](file.png)”",
+        "buttons": "a link, “[Words](https://…){.button}”",
+        "list": "a list, “- …”",
+        "items": "items, each begun by a heading “### …”",
+        "body": "a text",
+        "attribute": f'{declared.name}="…" in its braces',
+        "contents": "items in the issue’s other blocks",
+    }
+    return forms[declared.source]
+
+
+def entry_title(head: Node, html: ArticleHtml) -> tuple[str, str]:
+    """An item's words in the contents list: as HTML, and plain."""
+    if short := head.attrs.get("short"):
+        return escape(short, quote=False), short
+    link = heading_link(head)
+    return html.inline(link.children if link else head.children), head.plain

@@ -1,0 +1,239 @@
+"""The words of an issue as article HTML: what stands inside `mj-text`, styled by the theme's style sheet.
+
+It never passes through MJML (see `Workspace.hold`). Texts are escaped here; Jinja stands in them as tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+from urllib.parse import urlsplit
+
+from digest.compose.compiled import Link, Picture
+from digest.compose.pictures import load_picture
+from digest.compose.workspace import Workspace, is_buttons, is_picture, known_attributes
+from digest.errors import InputError, nearest
+from digest.issue.model import Node
+
+SCHEMES = ("http", "https", "mailto", "tel")
+_INLINE = {"strong": "strong", "em": "em", "strike": "s"}
+
+
+class ArticleHtml:
+    """Renders nodes for one issue. Links and pictures it meets are noted in the workspace."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+
+    # ---- blocks
+
+    def blocks(self, nodes: Iterable[Node]) -> str:
+        """Block nodes as HTML, conditions as markers around them."""
+        return "".join(self._conditional(node) for node in nodes)
+
+    def _conditional(self, node: Node) -> str:
+        if node.kind == "statement":
+            return self._work.marker(node.text)
+        begin, end = self._work.condition(node)
+        return f"{begin}{self._block(node)}{end}"
+
+    def _block(self, node: Node) -> str:
+        match node.kind:
+            case "paragraph":
+                return self._paragraph(node)
+            case "heading":
+                known_attributes(node, ("level",), self._work, "a heading")
+                tag = f"h{min(6, max(2, int(node.attrs['level'])))}"
+                return f"<{tag}{self._id(node)}{_class(node)}>{self.inline(node.children)}</{tag}>"
+            case "list":
+                return self._list(node)
+            case "quote":
+                known_attributes(node, (), self._work, "a quotation")
+                return f"<blockquote{self._id(node)}{_class(node)}>{self.blocks(node.children)}</blockquote>"
+            case "code":
+                return f'<pre class="code"><code>{escape(node.text.rstrip())}</code></pre>'
+            case "table":
+                return self._table(node)
+            case "rule":
+                return '<hr class="rule">'
+            case "block" if node.text == "only":
+                known_attributes(node, (), self._work, "only")
+                return self.blocks(node.children)
+            case "block":
+                told = f"the block “{node.text}” can't stand inside another"
+                self._work.wrong(node.place, told, "close the other first with “:::”", code="block")
+                return ""
+        raise AssertionError(f"no such node: {node.kind}")
+
+    def _paragraph(self, node: Node) -> str:
+        if is_picture(node):
+            return self.figure(node)
+        if is_buttons(node):
+            cells = "".join(self._button(link) for link in node.children if link.kind == "link")
+            return f'<table class="button" role="presentation" cellpadding="0" cellspacing="0"><tr>{cells}</tr></table>'
+        known_attributes(node, (), self._work, "a paragraph")
+        return f"<p{self._id(node)}{_class(node)}>{self.inline(node.children)}</p>"
+
+    def _button(self, link: Node) -> str:
+        return f'<td class="button-cell">{self.inline([link])}</td>'
+
+    def _list(self, node: Node) -> str:
+        known_attributes(node, ("ordered", "marker", "start", "tight"), self._work, "a list")
+        tag = "ol" if node.attrs["ordered"] else "ul"
+        start = f' start="{node.attrs["start"]}"' if node.attrs.get("start", "1") != "1" else ""
+        tight = bool(node.attrs["tight"])
+        items = "".join(self._item(item, tight) for item in node.children)
+        return f"<{tag}{start}{self._id(node)}{_class(node)}>{items}</{tag}>"
+
+    def _item(self, node: Node, tight: bool) -> str:
+        if node.kind == "statement":
+            return self._work.marker(node.text)
+        parts = [
+            self.inline(c.children) if tight and c.kind == "paragraph" else self._conditional(c) for c in node.children
+        ]
+        return f"<li>{''.join(parts)}</li>"
+
+    def _table(self, node: Node) -> str:
+        known_attributes(node, (), self._work, "a table")
+        head = "".join(self._row(row, "th") for row in node.children if row.attrs["head"])
+        body = "".join(self._row(row, "td") for row in node.children if not row.attrs["head"])
+        classes = " ".join(("data", *node.classes))
+        return (
+            f'<table class="{classes}"{self._id(node)} cellpadding="0" cellspacing="0">'
+            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+        )
+
+    def _row(self, row: Node, tag: str) -> str:
+        scope = ' scope="col"' if tag == "th" else ""
+        cells = [
+            f'<{tag}{scope} align="{c.attrs["align"] or "left"}">{self.inline(c.children)}</{tag}>'
+            for c in row.children
+        ]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    def _id(self, node: Node) -> str:
+        if "id" not in node.attrs:
+            return ""
+        return f' id="{escape(self._work.anchor(node.attrs["id"], node.place))}"'
+
+    # ---- pictures
+
+    def figure(self, node: Node) -> str:
+        """A picture standing alone, with its title as the caption."""
+        link = node.children[0] if node.children[0].kind == "link" else None
+        image = link.children[0] if link else node.children[0]
+        picture = self.picture(image, width=node.attrs.get("width", ""))
+        if picture is None:
+            return ""
+        known_attributes(node, ("width",), self._work, "a picture")
+        html = self._img(picture)
+        html = f'<a href="{escape(self.link(link))}">{html}</a>' if link else html
+        caption = image.attrs["title"]
+        row = f'<tr><td class="caption">{escape(caption)}</td></tr>' if caption else ""
+        return (
+            '<table class="figure" role="presentation" cellpadding="0" cellspacing="0" width="100%">'
+            f"<tr><td>{html}</td></tr>{row}</table>"
+        )
+
+    def picture(self, image: Node, width: str = "") -> Picture | None:
+        """The measured picture of an image node; None (and a problem noted) when there is none."""
+        work = self._work
+        known_attributes(image, ("src", "title", "width"), work, "a picture")
+        if not image.text:
+            cure = "write ![what it shows](…): readers with pictures off, and screen readers, get these words"
+            work.wrong(image.place, f"the picture “{image.attrs['src']}” has no description", cure, code="alt")
+        if urlsplit(image.attrs["src"]).scheme:
+            cure = "save it beside the issue: a reader must not need another server"
+            work.wrong(image.place, f"the picture “{image.attrs['src']}” is on another server", cure, code="picture")
+            return None
+        width = image.attrs.get("width", width)
+        try:
+            picture, _ = load_picture(
+                image.attrs["src"],
+                work.issue.path.parent,
+                work.newsletter.root,
+                work.theme.content_width,
+                width,
+                image.text,
+                image.place,
+            )
+        except InputError as exc:
+            work.problems.extend(exc.problems)
+            return None
+        work.pictures[picture.name] = picture
+        return picture
+
+    def source(self, picture: Picture) -> str:
+        """The address a picture is shown from."""
+        return f"{self._work.assets_base}/{picture.name}"
+
+    def _img(self, picture: Picture) -> str:
+        return (
+            f'<img class="picture" src="{escape(self.source(picture))}" width="{picture.width}" '
+            f'height="{picture.height}" alt="{escape(picture.alt)}">'
+        )
+
+    # ---- inline
+
+    def inline(self, nodes: Iterable[Node]) -> str:
+        """Inline nodes as HTML."""
+        return "".join(self._inline(node) for node in nodes)
+
+    def _inline(self, node: Node) -> str:
+        match node.kind:
+            case "text":
+                return escape(node.text, quote=False)
+            case "softbreak":
+                return "\n"
+            case "break":
+                return "<br>\n"
+            case "code_span":
+                known_attributes(node, (), self._work, "code")
+                return f'<code class="code">{escape(node.text, quote=False)}</code>'
+            case "image":
+                picture = self.picture(node)
+                return self._img(picture) if picture else ""
+            case "link":
+                return self._link(node)
+            case kind:
+                tag = _INLINE[kind]
+                return f"<{tag}>{self.inline(node.children)}</{tag}>"
+
+    def _link(self, node: Node) -> str:
+        known_attributes(node, ("href", "title"), self._work, "a link")
+        begin, end = self._work.condition(node)
+        title = f' title="{escape(node.attrs["title"])}"' if node.attrs["title"] else ""
+        opening = f'<a{self._id(node)}{_class(node)} href="{escape(self.link(node))}"{title}>'
+        return f"{begin}{opening}{self.inline(node.children)}</a>{end}"
+
+    def link(self, node: Node) -> str:
+        """The address a link node leads to, checked and noted; Jinja in it stays as tokens."""
+        work, href = self._work, node.attrs["href"]
+        if not href:
+            work.wrong(node.place, f"the link “{node.plain}” leads nowhere", code="link")
+        elif href.startswith("issue:"):
+            href = self._issue_link(node, href.removeprefix("issue:"))
+        elif not href.startswith(("#", work.table.prefix)):  # a value that is a whole address is checked when merged
+            self._check_scheme(node, href)
+        work.links.append(Link(href, node.plain, node.place))
+        return href
+
+    def _issue_link(self, node: Node, slug: str) -> str:
+        slugs = self._work.newsletter.issue_files()
+        if slug not in slugs:
+            self._work.wrong(node.place, f"there is no issue “{slug}”", nearest(slug, slugs), code="link")
+        address = f"{self._work.newsletter.settings.newsletter.base_url}/{slug}"
+        self._work.resolved[f"issue:{slug}"] = address
+        return address
+
+    def _check_scheme(self, node: Node, href: str) -> None:
+        scheme = urlsplit(href).scheme.lower() if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href) else ""
+        if scheme not in SCHEMES:
+            cure = f"did you mean https://{href}?" if not scheme and "." in href.split("/", maxsplit=1)[0] else ""
+            cure = cure or "an email has no page of its own: write the whole address, https://…"
+            self._work.wrong(node.place, f"the link “{href}” can't be followed from an email", cure, code="link")
+
+
+def _class(node: Node) -> str:
+    return f' class="{escape(" ".join(node.classes))}"' if node.classes else ""

@@ -1,0 +1,33 @@
+"""The theme's style sheet moved into `style` attributes. The only user of `premailer`.
+
+Only the rules for the words of an issue are inlined; what MJML wrote into the head (media queries, dark mode,
+Outlook's blocks) stays where it is. The settings are those that keep MJML's output whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from premailer import Premailer
+
+_STYLE = re.compile(r"<style\b")
+
+
+def inline_css(html: str, css: str) -> str:
+    """`html` with the rules of `css` as inline styles. Both must be free of Jinja: tokens only."""
+    marked = _STYLE.sub('<style data-premailer="ignore"', html)
+    inlined = Premailer(
+        marked,
+        css_text=[css],
+        keep_style_tags=False,
+        strip_important=False,
+        remove_classes=False,
+        disable_validation=True,
+        disable_basic_attributes=["width", "height", "align", "valign", "bgcolor"],
+        align_floating_images=False,
+        allow_network=False,
+        disable_link_rewrites=True,
+        cssutils_logging_level=logging.CRITICAL,
+    ).transform(pretty_print=False)
+    return str(inlined).replace(' data-premailer="ignore"', "")

@@ -1,0 +1,98 @@
+"""What the Jinja of an issue reads, checked before there is a reader: names, filters, segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from digest.audience.readers import Readers
+from digest.compose.compiled import Ask, Condition
+from digest.errors import Problem, nearest
+from digest.expressions import environment, uses
+from digest.issue.jinja import names_set
+from digest.issue.model import Tag
+
+
+def locals_of(tags: Iterable[Tag]) -> frozenset[str]:
+    """Every name that some ``set`` or ``for`` of the issue brings in."""
+    return frozenset().union(*(names_set(tag) for tag in tags))
+
+
+def _tree(tag: Tag) -> nodes.Template:
+    """One tag as a template of its own, so that Jinja can be asked about it."""
+    match tag.kind:
+        case "print":
+            return environment().parse(f"{{{{ ({tag.source}\n) }}}}")
+        case "if":
+            return environment().parse(f"{{% {tag.source} %}}{{% endif %}}")
+        case "elif":
+            return environment().parse(f"{{% {tag.source.removeprefix('el')} %}}{{% endif %}}")
+        case "for":
+            return environment().parse(f"{{% {tag.source} %}}{{% endfor %}}")
+        case "set":
+            return environment().parse(f"{{% {tag.source} %}}")
+        case "else" | "endif" | "endfor":
+            return environment().parse("")
+
+
+def tag_problems(tag: Tag, readers: Readers, local: frozenset[str]) -> list[Problem]:
+    """Unknown attributes, segments, names and filters of one tag, each with the nearest right one."""
+    tree = _tree(tag)
+    found = uses(tree, local)
+    known = readers.types
+    problems = [
+        Problem(tag.place, f"unknown attribute “{name}”", nearest(name, known), code="unknown-attribute")
+        for name in sorted(found.attributes - known.keys())
+    ]
+    problems += [
+        Problem(tag.place, f"unknown segment “{name}”", nearest(name, readers.segments), code="unknown-segment")
+        for name in sorted(found.segments - readers.segments.keys())
+    ]
+    problems += [
+        Problem(tag.place, f"unknown name “{name}”", _name_cure(name, readers, local), code="unknown-name")
+        for name in sorted(found.unknown)
+    ]
+    try:
+        environment().compile(tree)
+    except TemplateSyntaxError as exc:  # "No filter named …": found when the tree is compiled
+        word = (exc.message or "").split("'")[1] if "'" in (exc.message or "") else ""
+        choices = environment().filters if "filter" in (exc.message or "") else environment().tests
+        problems.append(Problem(tag.place, _told(exc.message or ""), nearest(word, choices), code="unknown-filter"))
+    return problems
+
+
+def _told(message: str) -> str:
+    return message.replace("No filter named ", "unknown filter ").replace("No test named ", "unknown test ").rstrip(".")
+
+
+def _name_cure(name: str, readers: Readers, local: frozenset[str]) -> str:
+    if name in readers.types:
+        return f"did you mean subscriber.{name}?"
+    if name in readers.segments:
+        return f"did you mean segment.{name}?"
+    return nearest(name, {"subscriber", "segment", "newsletter", "issue", "days_since", *local})
+
+
+def asks_of(tag: Tag) -> list[Ask]:
+    """The reader's attributes that a tag reads; *bare* where one is printed and no `default` stands by it."""
+    tree = _tree(tag)
+    covered: set[str] = set()
+    for node in tree.find_all((nodes.Filter, nodes.CondExpr)):
+        if isinstance(node, nodes.CondExpr) or (isinstance(node, nodes.Filter) and node.name == "default"):
+            covered |= uses(node).attributes
+    return [
+        Ask(name, tag.place, bare=tag.kind == "print" and name not in covered) for name in sorted(uses(tree).attributes)
+    ]
+
+
+def conditions_of(tags: Iterable[Tag], local: frozenset[str]) -> list[Condition]:
+    """The conditions on the reader alone, each once: what tells one variant from another."""
+    found: dict[str, Condition] = {}
+    for tag in tags:
+        if tag.kind in ("if", "elif"):
+            source = " ".join(tag.source.split()).split(" ", 1)[1]
+            names = {n.name for n in _tree(tag).find_all(nodes.Name)}
+            if not names & local:
+                found.setdefault(source, Condition(source, tag.place))
+    return list(found.values())

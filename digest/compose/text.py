@@ -1,0 +1,245 @@
+"""The plain-text part, made from the written issue itself, never from its HTML.
+
+Static paragraphs are wrapped at 72 columns; one that holds a value or a condition stays one line, since nobody
+knows its length yet. Conditions are statement tokens glued to the text they govern, so that nothing is left of a
+block that a reader does not get.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from digest.compose.fields import Entry, heading_link, split_items
+from digest.compose.workspace import Workspace, is_buttons, is_picture
+from digest.issue.model import Node
+
+WIDTH = 72
+
+
+class PlainText:
+    """Renders nodes for one issue. Links come out as the HTML has them, checked there already."""
+
+    def __init__(self, work: Workspace, contents: Sequence[Entry]) -> None:
+        self._work = work
+        self._contents = contents
+
+    def letter(self, nodes: Iterable[Node], opening: str, closing: str) -> str:
+        """The whole part: `opening` (the masthead), the issue, `closing` (the way out)."""
+        return f"{opening}\n\n{self._blocks(nodes)}{closing}\n"
+
+    # ---- blocks: each piece ends with an empty line, statements add nothing of their own
+
+    def _blocks(self, nodes: Iterable[Node], indent: str = "") -> str:
+        return "".join(self._conditional(node, indent) for node in nodes)
+
+    def _conditional(self, node: Node, indent: str) -> str:
+        if node.kind == "statement":
+            return "".join(node.text.split())
+        begin, end = self._condition(node)
+        return f"{begin}{self._block(node, indent)}{end}"
+
+    def _condition(self, node: Node) -> tuple[str, str]:
+        return self._work.condition(node)
+
+    def _block(self, node: Node, indent: str) -> str:
+        match node.kind:
+            case "block":
+                return self._kind(node)
+            case "paragraph":
+                return self._paragraph(node, indent)
+            case "heading":
+                return self._heading(node)
+            case "list":
+                return f"{self._list(node, indent)}\n"
+            case "quote":
+                return _prefixed(self._blocks(node.children), "> ", self._work) + "\n"
+            case "code":
+                return textwrap.indent(node.text.rstrip("\n"), f"{indent}    ") + "\n\n"
+            case "table":
+                return f"{self._table(node)}\n\n"
+            case "rule":
+                return "* * *\n\n"
+        raise AssertionError(f"no such node: {node.kind}")
+
+    def _kind(self, node: Node) -> str:
+        """A block of the theme: its own few lines above what stands in it."""
+        if node.text == "only":
+            return self._blocks(node.children)
+        kind = self._work.theme.kinds.get(node.text)
+        if kind is None:
+            return ""
+        if kind.from_source("contents") and not any(child.kind != "heading" for child in node.children):
+            return self._contents_list(node)
+        by = kind.fields.get("by")
+        label = ""
+        if by and node.attrs.get("by"):
+            words = node.attrs["by"] if by.type == "string" else self._work.author_name(node.attrs["by"])
+            label = f"[{kind.name.capitalize()}: {words}]\n\n" if by.type == "string" else f"{words}\n\n"
+        if kind.from_source("items"):
+            return label + self._items(node)
+        if kind.from_source("list"):
+            return label + self._blocks([c for c in node.children if c.kind != "list"]) + self._answers(node)
+        if not node.children:
+            return "* * *\n\n" if not kind.from_source("body") else ""
+        return label + self._blocks(node.children)
+
+    def _contents_list(self, node: Node) -> str:
+        heading = next((c for c in node.children if c.kind == "heading"), None)
+        title = self._heading(heading) if heading else ""
+        lines = "".join(f"{e.begin}- {e.text}\n{e.end}" for e in self._contents)
+        return f"{title}{lines}\n"
+
+    def _items(self, node: Node) -> str:
+        split = split_items(node.children)
+        out = [self._blocks(split.lead)]
+        for head, content, before, after in split.items:
+            begin, end = self._condition(head)
+            opening = self._blocks(before) + begin
+            closing = end + self._blocks(after)
+            link = heading_link(head)
+            title = self._wrapped(self._inline(link.children if link else head.children), "* ", "  ")
+            url = f"  {self._url(link)}\n" if link else ""
+            body = self._blocks(content, "  ")
+            out.append(f"{opening}{title}\n{url}{body or chr(10)}{closing}")
+        return "".join(out)
+
+    def _answers(self, node: Node) -> str:
+        out = []
+        for child in node.children:
+            if child.kind != "list":
+                continue
+            for item in child.children:
+                paragraph = item.children[0] if item.children else item
+                link = heading_link(paragraph)
+                url = self._url(link) if link else self._work.answer_link(node, item)
+                out.append(f"- {self._inline(link.children if link else paragraph.children)}\n  <{url}>\n")
+        return "".join(out) + "\n" if out else ""
+
+    def _heading(self, node: Node) -> str:
+        words = self._inline(node.children)
+        line = {"1": "=", "2": "-"}.get(node.attrs["level"], "")
+        begin = f"{words.upper()}\n" if line and not self._has_token(words) else f"{words}\n"
+        return f"{begin}{line * min(WIDTH, _columns(words))}\n\n" if line else f"{words}\n\n"
+
+    def _paragraph(self, node: Node, indent: str) -> str:
+        if is_picture(node):
+            link = node.children[0] if node.children[0].kind == "link" else None
+            image = link.children[0] if link else node.children[0]
+            words = ": ".join(filter(None, (image.attrs["title"], image.text)))
+            piece = self._wrapped(f"[{words}]", indent, indent) if words else ""
+            return f"{piece}\n\n" if piece else ""
+        if is_buttons(node):
+            lines = [
+                f"{indent}{self._inline(c.children)}:\n{indent}{self._url(c)}\n"
+                for c in node.children
+                if c.kind == "link"
+            ]
+            return "".join(lines) + "\n"
+        return f"{self._wrapped(self._inline(node.children), indent, indent)}\n\n"
+
+    def _list(self, node: Node, indent: str) -> str:
+        out = []
+        number = int(node.attrs.get("start", "1"))
+        for item in node.children:
+            if item.kind == "statement":
+                out.append("".join(item.text.split()))
+                continue
+            mark = f"{number}. " if node.attrs["ordered"] else "- "
+            number += 1
+            inner = indent + " " * len(mark)
+            first, *rest = item.children or (Node("paragraph", item.place),)
+            words = self._inline(first.children) if first.kind == "paragraph" else ""
+            body = self._wrapped(words, indent + mark, inner) + "\n"
+            if first.kind != "paragraph":
+                rest = [first, *rest]
+            below = self._blocks(rest, inner)
+            out.append(body + (below.rstrip("\n") + "\n" if below else ""))
+        return "".join(out)
+
+    def _table(self, node: Node) -> str:
+        """Aligned columns; a table too wide for that becomes one line a cell."""
+        rows = [[self._inline(c.children) for c in row.children] for row in node.children]
+        columns = [max(_columns(r[k]) for r in rows) for k in range(len(rows[0]))]
+        if sum(columns) + 2 * len(columns) > WIDTH or self._has_token("".join(map("".join, rows))):
+            head, *body = rows
+            return "\n\n".join("\n".join(f"{h}: {c}" for h, c in zip(head, r, strict=True)) for r in body)
+        aligns = [c.attrs["align"] for c in node.children[0].children]
+        lines = ["  ".join(map(_padded, row, columns, aligns)).rstrip() for row in rows]
+        return "\n".join([lines[0], "  ".join("-" * c for c in columns), *lines[1:]])
+
+    # ---- inline
+
+    def _inline(self, nodes: Iterable[Node]) -> str:
+        return "".join(self._inline_node(node) for node in nodes)
+
+    def _inline_node(self, node: Node) -> str:
+        match node.kind:
+            case "text" | "code_span":
+                return node.text
+            case "softbreak":
+                return " "
+            case "break":
+                return "\n"
+            case "image":
+                return f"[{node.text}]" if node.text else ""
+            case "em":
+                return f"_{self._inline(node.children)}_"
+            case "link":
+                begin, end = self._condition(node)
+                return f"{begin}{self._link(node)}{end}"
+        return self._inline(node.children)
+
+    def _link(self, node: Node) -> str:
+        words = self._inline(node.children)
+        if node.attrs["href"].startswith("#"):  # a place in this same mail
+            return words
+        url = self._url(node)
+        return f"<{url}>" if words in (url, url.removeprefix("mailto:")) else f"{words} <{url}>"
+
+    def _url(self, node: Node) -> str:
+        return self._work.resolved.get(node.attrs["href"], node.attrs["href"])
+
+    def _has_token(self, text: str) -> bool:
+        return self._work.table.prefix in text
+
+    def _wrapped(self, text: str, first: str, rest: str) -> str:
+        if self._has_token(text):
+            return first + text.replace("\n", f"\n{rest}")
+        lines = [
+            textwrap.fill(
+                line,
+                WIDTH,
+                initial_indent=first if n == 0 else rest,
+                subsequent_indent=rest,
+                break_long_words=False,  # an address stays whole
+                break_on_hyphens=False,
+            )
+            for n, line in enumerate(text.split("\n"))
+        ]
+        return "\n".join(lines)
+
+
+def _columns(text: str) -> int:
+    """Columns on a terminal: wide characters take two, combining ones none.
+
+    >>> _columns("é"), _columns("日本")
+    (1, 4)
+    """
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def _padded(text: str, width: int, align: str) -> str:
+    gap = " " * (width - _columns(text))
+    return gap + text if align == "right" else text + gap
+
+
+def _prefixed(text: str, prefix: str, work: Workspace) -> str:
+    """A quotation's lines, each with `prefix`; a statement at a line's begin stays before it."""
+    out = []
+    for line in text.rstrip("\n").split("\n"):
+        marks, rest = work.leading_tokens(line)
+        out.append(f"{marks}{prefix}{rest}".rstrip() if rest or not marks else marks)
+    return "\n".join(out) + "\n"

@@ -1,0 +1,293 @@
+"""A theme: a folder of design tokens, a layout, two style sheets and one file for each kind of block.
+
+::
+
+    templates/<theme>/theme.toml        name, tokens; `extends = "median"` takes all it does not say from there
+    templates/<theme>/layout.mjml       Jinja over MJML: head, masthead, {{ content }}
+    templates/<theme>/theme.css         for the words of the issue; inlined
+    templates/<theme>/head.css          media queries and dark mode; stays in the head
+    templates/<theme>/blocks/<kind>.mjml   its fields in YAML front matter, then Jinja over MJML
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup
+
+from digest.errors import InputError, Place, Problem, nearest
+from digest.issue.frontmatter import split_front_matter
+from digest.newsletter import Newsletter, shipped
+
+SOURCES = ("heading", "quote", "attribution", "picture", "buttons", "list", "items", "contents", "body", "attribute")
+"""Where a field's value comes from in the block's Markdown; see `digest.compose.fields`."""
+
+_KEYS = {"name", "description", "extends", "width", "content", "radius", "colors", "fonts", "sizes", "space"}
+_FIELD_KEYS = {"from", "required", "help", "type", "values", "default"}
+_HEX = re.compile(r"#[0-9A-Fa-f]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a kind. `values` limit an attribute; `type` is ``string``, ``author``, ``date`` or ``number``."""
+
+    name: str
+    source: str
+    required: bool = False
+    help: str = ""
+    type: str = "string"
+    values: tuple[str, ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of block: what it is for, its fields, and the file that draws it (as shown)."""
+
+    name: str
+    help: str
+    fields: Mapping[str, Field]
+    file: str
+
+    def from_source(self, source: str) -> Field | None:
+        """The field made from `source`, if the kind has one."""
+        return next((f for f in self.fields.values() if f.source == source), None)
+
+
+class Theme:
+    """A loaded theme. `tokens` is `theme` in every template; `kinds` are its blocks by name."""
+
+    def __init__(self, name: str, folders: tuple[Path, ...], root: Path, tokens: Mapping[str, Any]) -> None:
+        self.name = name
+        self.tokens = tokens
+        self._loader = _ThemeLoader(folders, root)
+        self._environment = SandboxedEnvironment(
+            loader=self._loader, undefined=StrictUndefined, autoescape=_autoescaped
+        )
+        self.kinds = _load_kinds(self._loader)
+
+    @property
+    def content_width(self) -> int:
+        """The width of text and pictures inside the side margins, CSS pixels."""
+        return int(self.tokens["content"])
+
+    def shown(self, name: str) -> str:
+        """The file a template was found in, for places."""
+        return self._loader.shown(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the theme, or one it extends, has this file."""
+        return self._loader.find(name) is not None
+
+    def render(self, name: str, values: Mapping[str, Any]) -> Markup:
+        """One template of the theme with `values`. Raises `InputError` at the template's own line."""
+        try:
+            template: Template = self._environment.get_template(name)
+            return Markup(template.render(theme=self.tokens, **values))  # noqa: S704 - it was autoescaped
+        except TemplateNotFound as exc:
+            raise InputError(Problem(Place(self.shown(name)), f"the theme has no file “{exc.name}”")) from exc
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as exc:
+            raise InputError(self._problem(name, exc)) from exc
+
+    def _problem(self, name: str, exc: Exception) -> Problem:
+        """Where in the theme an error was raised: Jinja rewrites tracebacks to its templates' own lines."""
+        line = getattr(exc, "lineno", None)
+        shown = self.shown(getattr(exc, "name", None) or name)
+        step = exc.__traceback__
+        while step is not None and line is None:
+            file = step.tb_frame.f_code.co_filename
+            if found := self._loader.shown_file(file):
+                shown, inner = found, step.tb_lineno
+                line = inner if step.tb_next is None or not self._later(step) else None
+            step = step.tb_next
+        return Problem(Place(shown, line or 0), str(exc) or type(exc).__name__, code="theme")
+
+    def _later(self, step: Any) -> bool:
+        step = step.tb_next
+        while step is not None:
+            if self._loader.shown_file(step.tb_frame.f_code.co_filename):
+                return True
+            step = step.tb_next
+        return False
+
+
+def _autoescaped(name: str | None) -> bool:
+    return not (name or "").endswith(".css")
+
+
+class _ThemeLoader(BaseLoader):
+    """Finds a file in the theme's own folder, else in those it extends; a block's front matter is blanked out."""
+
+    def __init__(self, folders: tuple[Path, ...], root: Path) -> None:
+        self.folders = folders
+        self.root = root
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, the theme's own first."""
+        return next((f / name for f in self.folders if (f / name).is_file()), None)
+
+    def shown(self, name: str) -> str:
+        return self.shown_path(self.find(name) or self.folders[0] / name)
+
+    def shown_path(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else "/".join(path.parts[-4:])
+
+    def shown_file(self, file: str) -> str:
+        path = Path(file)
+        return self.shown_path(path) if any(path.is_relative_to(f) for f in self.folders) else ""
+
+    def get_source(self, environment: Any, template: str) -> tuple[str, str, Any]:  # noqa: ARG002 - Jinja's signature
+        path = self.find(template)
+        if path is None or ".." in template:
+            raise TemplateNotFound(template)
+        text = path.read_text("utf-8")
+        modified = path.stat().st_mtime_ns
+        if (parts := split_front_matter(text)) is not None:
+            text = "\n" * parts[1] + "\n".join(text.split("\n")[parts[1] :])
+        return text, str(path), lambda: path.is_file() and path.stat().st_mtime_ns == modified
+
+
+def load_theme(newsletter: Newsletter, name: str, place: Place) -> Theme:
+    """The theme called `name`, its own files first, then those of the themes it extends.
+
+    `place` is where it was asked for. Raises `InputError` with all that is wrong with its files.
+    """
+    folders: list[Path] = []
+    layers: list[Mapping[str, Any]] = []
+    problems: list[Problem] = []
+    wanted: str | None = name
+    while wanted:
+        folder = _folder(newsletter, wanted, place, tuple(folders))
+        raw, place = _read_tokens(folder, newsletter.root, problems)
+        folders.append(folder)
+        layers.append(raw)
+        wanted = raw.get("extends")
+    tokens = _merged(layers)
+    if not problems:
+        problems = _token_problems(tokens, Place(_loader_shown(folders, newsletter.root)))
+    if problems:
+        raise InputError(problems)
+    tokens |= {"light": tokens["colors"]["light"], "dark": tokens["colors"]["dark"]}
+    return Theme(name, tuple(folders), newsletter.root, tokens)
+
+
+def _loader_shown(folders: list[Path], root: Path) -> str:
+    return _ThemeLoader(tuple(folders), root).shown("theme.toml")
+
+
+def _folder(newsletter: Newsletter, name: str, place: Place, seen: tuple[Path, ...]) -> Path:
+    """The folder of a theme. One that extends a theme of its own name means the one shipped with the package."""
+    try:
+        folder = newsletter.theme_folder(name)
+        if folder in seen:
+            folder = shipped("templates", name)
+    except InputError as exc:
+        raise InputError([Problem(place, p.message, p.cure, code="theme") for p in exc.problems]) from exc
+    if folder in seen:
+        raise InputError(Problem(place, f"the theme “{name}” extends itself", code="theme"))
+    return folder
+
+
+def _read_tokens(folder: Path, root: Path, problems: list[Problem]) -> tuple[dict[str, Any], Place]:
+    place = Place(_loader_shown([folder], root))
+    try:
+        raw = tomllib.loads((folder / "theme.toml").read_text("utf-8"))
+    except FileNotFoundError:
+        problems.append(Problem(place, "the theme has no theme.toml", code="theme"))
+        return {}, place
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        found = re.search(r"\(at line (\d+)", str(exc))
+        problems.append(Problem(place.at(int(found[1]) if found else 0), f"not TOML: {exc}", code="theme"))
+        return {}, place
+    problems.extend(
+        Problem(place, f"unknown key “{key}”", nearest(key, _KEYS), code="theme") for key in raw if key not in _KEYS
+    )
+    return raw, place
+
+
+def _merged(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each layer over the one it extends, tables by their keys."""
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        for key, value in layer.items():
+            below = merged.get(key)
+            merged[key] = _merged([value, below]) if isinstance(value, dict) and isinstance(below, dict) else value
+    return merged
+
+
+def _token_problems(tokens: Mapping[str, Any], place: Place) -> list[Problem]:
+    problems = [
+        Problem(place, f"the theme has no “{key}”", code="theme")
+        for key in ("width", "content", "colors", "fonts", "sizes", "space")
+        if key not in tokens
+    ]
+    colors = tokens.get("colors", {})
+    light, dark = colors.get("light", {}), colors.get("dark", {})
+    for name in sorted(set(light) ^ set(dark)):
+        missing = "dark" if name in light else "light"
+        told = f"the colour “{name}” has no value in colors.{missing}"
+        problems.append(Problem(place, told, "every colour needs both", code="theme"))
+    for name, value in [*light.items(), *dark.items()]:
+        if not (isinstance(value, str) and _HEX.fullmatch(value)):
+            cure = "write six hex digits, as #14261F: Outlook reads no other form"
+            problems.append(Problem(place, f"the colour “{name}” is “{value}”", cure, code="theme"))
+    return problems
+
+
+# ---- kinds
+
+
+def _load_kinds(loader: _ThemeLoader) -> dict[str, Kind]:
+    files: dict[str, Path] = {}
+    for folder in reversed(loader.folders):
+        files |= {file.stem: file for file in sorted((folder / "blocks").glob("*.mjml"))}
+    problems: list[Problem] = []
+    kinds = {name: _load_kind(name, file, loader.shown_path(file), problems) for name, file in files.items()}
+    if problems:
+        raise InputError(problems)
+    return dict(sorted(kinds.items()))
+
+
+def _load_kind(name: str, file: Path, shown: str, problems: list[Problem]) -> Kind:
+    parts = split_front_matter(file.read_text("utf-8"))
+    place = Place(shown, 1)
+    if parts is None:
+        told = "the block has no front matter"
+        problems.append(Problem(place, told, "begin the file with “---”, help and fields, “---”", code="theme"))
+        return Kind(name, "", {}, shown)
+    try:
+        raw = yaml.safe_load(parts[0]) or {}
+    except yaml.MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 2 if exc.problem_mark else 1
+        problems.append(Problem(place.at(line), f"not YAML: {exc.problem}", code="theme"))
+        return Kind(name, "", {}, shown)
+    fields = {}
+    for field_name, written in (raw.get("fields") or {}).items():
+        spec = written or {}
+        problems.extend(
+            Problem(place, f"{field_name}: unknown key “{key}”", nearest(key, _FIELD_KEYS), code="theme")
+            for key in spec
+            if key not in _FIELD_KEYS
+        )
+        source = str(spec.get("from", "attribute"))
+        if source not in SOURCES:
+            told = f"{field_name}: a field can't come from “{source}”"
+            problems.append(Problem(place, told, nearest(source, SOURCES), code="theme"))
+        fields[field_name] = Field(
+            name=field_name,
+            source=source,
+            required=bool(spec.get("required", False)),
+            help=str(spec.get("help", "")),
+            type=str(spec.get("type", "string")),
+            values=tuple(str(v) for v in spec.get("values", ())),
+            default=str(spec.get("default", "")),
+        )
+    return Kind(name, str(raw.get("help", "")), fields, shown)

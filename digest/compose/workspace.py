@@ -1,0 +1,218 @@
+"""The desk on which one issue is composed: what is held for later, what was found on the way, what is wrong.
+
+Two kinds of token pass through MJML and inlining. Those of Jinja tags (`digest.issue.jinja.TagTable`) become merge
+expressions at the very end. *Held* HTML (letter H) is put back right after MJML, which must never see it. A
+*marker* (letter B) is a statement between sections or rows: bare text while MJML runs, a comment afterwards, so
+that the HTML parser leaves it where it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from email.utils import parseaddr
+from urllib.parse import quote
+
+from digest.audience.readers import Readers
+from digest.compose.compiled import Link, Picture
+from digest.compose.theme import Theme
+from digest.errors import Place, Problem, nearest
+from digest.issue.jinja import TagTable
+from digest.issue.model import Issue, Node
+from digest.newsletter import Newsletter
+from digest.sections import Author
+
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)  # the calendar module's follow the machine's locale
+
+
+@dataclass(slots=True)
+class Workspace:
+    """Everything the parts of composing share for one issue."""
+
+    newsletter: Newsletter
+    issue: Issue
+    readers: Readers
+    theme: Theme
+    assets_base: str
+    table: TagTable = field(init=False)
+    held: dict[str, str] = field(default_factory=dict)
+    markers: dict[str, str] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    anchors: dict[str, Place] = field(default_factory=dict)
+    resolved: dict[str, str] = field(default_factory=dict)
+    """Links of our own forms (``issue:slug``) and the addresses they have become."""
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.table = TagTable(self.issue.nonce, dict(self.issue.tags))
+
+    def wrong(self, place: Place, message: str, cure: str = "", code: str = "issue") -> None:
+        """Note a problem; composing goes on, so that all are found."""
+        self.problems.append(Problem(place, message, cure, code=code))
+
+    # ---- held HTML
+
+    def hold(self, html: str) -> str:
+        """A token that stands for `html` until MJML is done; empty for empty HTML."""
+        if not html:
+            return ""
+        token = self.table.fresh("H")
+        self.held[token] = html
+        return token
+
+    def put_back(self, html: str) -> str:
+        """`html` with everything held in its place. What is held may hold more."""
+        pattern = re.compile(rf"Zq{self.table.nonce}H\d{{4,}}qZ")
+        while pattern.search(html):
+            html = pattern.sub(lambda m: self.held[m[0]], html)
+        return html
+
+    # ---- conditions
+
+    def marker(self, tokens: str) -> str:
+        """Markers for one or more statement tokens, to stand between sections, rows or list items."""
+        out = []
+        for token in self.table.pattern.findall(tokens):
+            made = self.table.fresh("B")
+            self.table.tags[made] = self.table.tags[token]
+            out.append(made)
+        return "".join(out)
+
+    def expression(self, source: str, place: Place) -> str:
+        """The token of an expression of our own (``links.unsubscribe``)."""
+        return self.table.add("print", source, place)
+
+    def statement(self, kind: str, source: str, place: Place) -> str:
+        """The marker of a statement of our own."""
+        match kind:
+            case "if" | "elif" | "else" | "endif" | "set":
+                return self.marker(self.table.add(kind, source, place))
+        raise ValueError(kind)
+
+    def condition(self, node: Node) -> tuple[str, str]:
+        """Markers around what ``segments="…"`` governs: begin and end, both empty without one."""
+        source = self.segments_expression(node.attrs.get("segments"), node.place)
+        if not source:
+            return "", ""
+        return self.statement("if", f"if {source}", node.place), self.statement("endif", "endif", node.place)
+
+    def segments_expression(self, written: str | None, place: Place) -> str:
+        """``pro, !free`` as an expression: a comma is "or", ``!`` is "not". Unknown segments are noted."""
+        if written is None:
+            return ""
+        parts = [part.strip() for part in written.split(",")]
+        terms = []
+        for part in parts:
+            name = part.removeprefix("!").strip()
+            if not name:
+                self.wrong(place, f"“segments” has an empty place: “{written}”", code="segments")
+                continue
+            if name != "all" and name not in self.readers.segments:
+                cure = nearest(name, self.readers.segments)
+                self.wrong(place, f"unknown segment “{name}”", cure, code="unknown-segment")
+                continue
+            term = "true" if name == "all" else f'segment["{name}"]'
+            terms.append(f"not {term}" if part.startswith("!") else term)
+        return " or ".join(terms)
+
+    def leading_tokens(self, line: str) -> tuple[str, str]:
+        """The statement tokens a line begins with, and the rest of it."""
+        found = re.match(rf"(?:{self.table.prefix}[BS]\d{{4,}}qZ)*", line)
+        end = found.end() if found else 0
+        return line[:end], line[end:]
+
+    def markers_to_comments(self, html: str) -> str:
+        """After MJML: a marker becomes a comment of its own, except inside one of Outlook's."""
+        pattern = re.compile(rf"(<!--.*?-->)|(Zq{self.table.nonce}B\d{{4,}}qZ)", re.DOTALL)
+        return pattern.sub(lambda m: m[1] or f"<!--{m[2]}-->", html)
+
+    # ---- what blocks ask for
+
+    def author(self, key: str, place: Place) -> Author | None:
+        """The author of that key in ``config/digest.toml``; None (and a problem noted) without one."""
+        authors = self.newsletter.settings.authors
+        if key not in authors:
+            cure = nearest(key, authors) or f"add [authors.{key}] to config/digest.toml"
+            self.wrong(place, f"unknown author “{key}”", cure, code="author")
+            return None
+        return authors[key]
+
+    def author_name(self, key: str) -> str:
+        """The name of an author who may not be declared (that is noted elsewhere)."""
+        found = self.newsletter.settings.authors.get(key)
+        return found.name if found else key
+
+    def long_date(self, day: date) -> str:
+        """A date in words where the language is English, else as ISO 8601."""
+        if not self.language.startswith("en"):
+            return day.isoformat()
+        return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+    @property
+    def language(self) -> str:
+        """The issue's language, else the newsletter's."""
+        return self.issue.front.language or self.newsletter.settings.newsletter.language
+
+    def answer_link(self, block: Node, item: Node) -> str:
+        """A mail to the editor that carries an answer: it works without any server (RFC 6068)."""
+        settings = self.newsletter.settings.newsletter
+        address = settings.reply_to or parseaddr(settings.sender)[1]
+        question = next((child.plain for child in block.children if child.kind == "heading"), "")
+        subject = self.table.pattern.sub("", f"{question} {item.plain}" if question else item.plain)
+        return f"mailto:{quote(address, safe='@')}?subject={quote(subject)}"
+
+    # ---- anchors
+
+    def anchor(self, name: str, place: Place) -> str:
+        """Register a place that a link ``#name`` can lead to; doubled ones are noted."""
+        if name in self.anchors:
+            told = f"“#{name}” stands twice (first on line {self.anchors[name].line})"
+            self.wrong(place, told, "choose another id", code="anchor")
+        self.anchors[name] = place
+        return name
+
+
+def known_attributes(node: Node, allowed: Iterable[str], work: Workspace, what: str) -> None:
+    """Note every attribute in braces that means nothing where it stands."""
+    allowed = {"id", "class", "segments", *allowed}
+    for key in node.attrs:
+        if key not in allowed:
+            told = f"{what} has no attribute “{key}”"
+            work.wrong(node.place, told, nearest(key, allowed), code="unknown-field")
+
+
+def is_picture(node: Node) -> bool:
+    """A picture standing alone: a paragraph of one image, which may be a link."""
+    if node.kind != "paragraph" or len(node.children) != 1:
+        return False
+    only = node.children[0]
+    return only.kind == "image" or (
+        only.kind == "link" and len(only.children) == 1 and only.children[0].kind == "image"
+    )
+
+
+def is_buttons(node: Node) -> bool:
+    """A paragraph of nothing but links with the class ``button``."""
+    links = [child for child in node.children if child.kind == "link"]
+    rest = [c for c in node.children if c.kind not in ("link", "softbreak") and c.text.strip()]
+    return node.kind == "paragraph" and bool(links) and not rest and all("button" in c.classes for c in links)
+
+
+def balanced(nodes: Sequence[Node], tags: Mapping[str, object], pattern: re.Pattern[str]) -> bool:
+    """Whether the statements among `nodes` (not below them) open and close within the sequence."""
+    depth = 0
+    for node in nodes:
+        if node.kind != "statement":
+            continue
+        for token in pattern.findall(node.text):
+            kind = getattr(tags[token], "kind", "")
+            depth += (kind in ("if", "for")) - (kind in ("endif", "endfor"))
+            if depth < 0 or (depth == 0 and kind in ("elif", "else")):
+                return False
+    return depth == 0
