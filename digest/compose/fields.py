@@ -64,6 +64,11 @@ class Split:
     lead: tuple[Node, ...]
     items: tuple[tuple[Node, tuple[Node, ...], tuple[Node, ...], tuple[Node, ...]], ...]
 
+    @property
+    def conditional(self) -> bool:
+        """Whether a reader may get fewer items than are written, so that each reader's are counted when merged."""
+        return any(before or "segments" in head.attrs for head, _, before, _ in self.items)
+
 
 def split_items(nodes: Sequence[Node]) -> Split:
     """Cut the nodes of a listing block at its ``###`` headings.
@@ -262,10 +267,9 @@ class FieldReader:
     def _items(self) -> list[Item]:
         split = split_items(self.rest)
         self.rest = list(split.lead)
-        conditional = any(before or "segments" in head.attrs for head, _, before, _ in split.items)
         items = []
         for number, (head, content, before, after) in enumerate(split.items, start=1):
-            items.append(self._item(head, content, before, after, number, counted=conditional))
+            items.append(self._item(head, content, before, after, number, counted=split.conditional))
         return items
 
     def _item(
@@ -287,12 +291,9 @@ class FieldReader:
         begin, end = work.condition(head)
         begin = work.marker("".join(n.text for n in before)) + begin
         shown = str(number)
-        if counted:  # where items can be left out, each reader's are counted when merged
-            name = f"n{self.block.place.line}"
-            shown = work.expression(name, head.place)
-            begin += work.statement("set", f"set {name} = {name} + 1", head.place)
-            if number == 1:
-                begin = work.statement("set", f"set {name} = 0", head.place) + begin
+        if counted:
+            count, shown = work.counter(self.block.place, number)
+            begin += count
         picture, body = self._item_picture(content)
         moment = self._item_date(head)
         return Item(

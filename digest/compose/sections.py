@@ -47,15 +47,19 @@ class Sections:
             if node.kind == "statement":
                 pending += self.work.marker(node.text)
             elif node.kind == "block":
-                begin, end = self.work.condition(node)
-                pending += begin
-                kind = self.work.theme.kinds.get(node.text)
-                if node.text == "only":
-                    pending = self._gather(node.children, pending, found, taken)
-                elif kind and kind.from_source("items"):
-                    pending = self._gather_items(node, pending, found, taken)
-                pending += end
+                pending = self._gather_block(node, pending, found, taken)
         return pending
+
+    def _gather_block(self, node: Node, pending: str, found: list[tuple[Entry, bool]], taken: set[str]) -> str:
+        kind = self.work.theme.kinds.get(node.text)
+        before = len(found)
+        begin, end = self.work.condition(node)
+        left = pending + begin
+        if node.text == "only":
+            left = self._gather(node.children, left, found, taken)
+        elif kind and kind.from_source("items"):
+            left = self._gather_items(node, left, found, taken)
+        return left + end if len(found) > before else pending  # a condition over no item governs nothing
 
     def _gather_items(self, block: Node, pending: str, found: list[tuple[Entry, bool]], taken: set[str]) -> str:
         for head, _, before, after in split_items(block.children).items:

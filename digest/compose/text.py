@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from digest.compose.fields import Entry, heading_link, split_items
+from digest.compose.fields import Entry, Split, heading_link, split_items
+from digest.compose.theme import Kind
 from digest.compose.workspace import Workspace, is_buttons, is_picture
 from digest.issue.model import Node
 
 WIDTH = 72
+
+_CONTENTS = {"en": "In this edition", "de": "In dieser Ausgabe", "fr": "Dans ce numéro", "es": "En esta edición"}
 
 
 class PlainText:
@@ -72,38 +75,59 @@ class PlainText:
             return ""
         if kind.from_source("contents") and not any(child.kind != "heading" for child in node.children):
             return self._contents_list(node)
-        by = kind.fields.get("by")
-        label = ""
-        if by and node.attrs.get("by"):
-            words = node.attrs["by"] if by.type == "string" else self._work.author_name(node.attrs["by"])
-            label = f"[{kind.name.capitalize()}: {words}]\n\n" if by.type == "string" else f"{words}\n\n"
         if kind.from_source("items"):
-            return label + self._items(node)
+            return self._items(node)
         if kind.from_source("list"):
-            return label + self._blocks([c for c in node.children if c.kind != "list"]) + self._answers(node)
+            return self._blocks([c for c in node.children if c.kind != "list"]) + self._answers(node)
         if not node.children:
             return "* * *\n\n" if not kind.from_source("body") else ""
-        return label + self._blocks(node.children)
+        return self._signed(node, kind)
+
+    def _signed(self, node: Node, kind: Kind) -> str:
+        """A block with the name of who wrote it under its heading, or of who paid for it above."""
+        by, first = node.attrs.get("by", ""), node.children[0]
+        declared = kind.fields.get("by")
+        if not by or declared is None:
+            return self._blocks(node.children)
+        if declared.type != "author":
+            return f"[{kind.name.capitalize()}: {by}]\n\n{self._blocks(node.children)}"
+        name = f"{self._work.author_name(by)}\n\n"
+        if first.kind != "heading":
+            return name + self._blocks(node.children)
+        return self._blocks([first]) + name + self._blocks(node.children[1:])
 
     def _contents_list(self, node: Node) -> str:
         heading = next((c for c in node.children if c.kind == "heading"), None)
-        title = self._heading(heading) if heading else ""
+        words = _CONTENTS.get(self._work.language.split("-")[0], _CONTENTS["en"])
+        title = self._heading(heading) if heading else f"{words}:\n\n"
         lines = "".join(f"{e.begin}- {e.text}\n{e.end}" for e in self._contents)
         return f"{title}{lines}\n"
 
     def _items(self, node: Node) -> str:
         split = split_items(node.children)
         out = [self._blocks(split.lead)]
-        for head, content, before, after in split.items:
+        numbers = self._numbers(node, split)
+        for (head, content, before, after), (count, number) in zip(split.items, numbers, strict=True):
             begin, end = self._condition(head)
-            opening = self._blocks(before) + begin
+            opening = self._blocks(before) + begin + count
             closing = end + self._blocks(after)
             link = heading_link(head)
-            title = self._wrapped(self._inline(link.children if link else head.children), "* ", "  ")
+            title = self._wrapped(self._inline(link.children if link else head.children), f"{number} ", "  ")
             url = f"  {self._url(link)}\n" if link else ""
             body = self._blocks(content, "  ")
             out.append(f"{opening}{title}\n{url}{body or chr(10)}{closing}")
         return "".join(out)
+
+    def _numbers(self, node: Node, split: Split) -> Iterator[tuple[str, str]]:
+        """For each item the statements that count it, and the mark it begins with."""
+        for number, _ in enumerate(split.items, start=1):
+            if "numbered" not in node.classes:
+                yield "", "*"
+            elif split.conditional:
+                count, shown = self._work.counter(node.place, number)
+                yield count, f"{shown}."
+            else:
+                yield "", f"{number}."
 
     def _answers(self, node: Node) -> str:
         out = []
@@ -127,7 +151,7 @@ class PlainText:
         if is_picture(node):
             link = node.children[0] if node.children[0].kind == "link" else None
             image = link.children[0] if link else node.children[0]
-            words = ": ".join(filter(None, (image.attrs["title"], image.text)))
+            words = ": ".join(filter(None, (image.attrs["title"].rstrip(".:"), image.text)))
             piece = self._wrapped(f"[{words}]", indent, indent) if words else ""
             return f"{piece}\n\n" if piece else ""
         if is_buttons(node):

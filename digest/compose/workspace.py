@@ -95,6 +95,17 @@ class Workspace:
                 return self.marker(self.table.add(kind, source, place))
         raise ValueError(kind)
 
+    def counter(self, block: Place, number: int) -> tuple[str, str]:
+        """Markers that count an item where it stands, and the token of its number; `number` is 1 for the first.
+
+        The first item of a reader may be a later one: the counter begins at nothing by itself.
+        """
+        name = f"n{block.line}"
+        source = f"set {name} = ({name} | default(0)) + 1"
+        if number == 1:
+            source = f"set {name} = 1"
+        return self.statement("set", source, block), self.expression(name, block)
+
     def condition(self, node: Node) -> tuple[str, str]:
         """Markers around what ``segments="…"`` governs: begin and end, both empty without one."""
         source = self.segments_expression(node.attrs.get("segments"), node.place)

@@ -80,8 +80,9 @@ def _yaml_problem(exc: yaml.MarkedYAMLError, lines: list[str], start: Place) -> 
     mark = exc.problem_mark or exc.context_mark
     number = min(mark.line if mark else 0, len(lines) - 1)
     place = start.at(start.line + number, (mark.column if mark else 0) + 1)
-    # YAML often notices one line late that a value was not closed or not quoted.
-    for candidate in (number, number - 1):
+    # YAML notices lines later that a value was not closed, and often one line late that it was not quoted.
+    opened = exc.context_mark.line if exc.context_mark and "quoted scalar" in (exc.context or "") else number
+    for candidate in (opened, number, number - 1):
         if 0 <= candidate < len(lines) and (mended := _mended(lines[candidate])):
             return Problem(place.at(start.line + candidate), f"not YAML: {exc.problem}", f"write {mended}", code="yaml")
     return Problem(place, f"not YAML: {exc.problem or exc.context}", code="yaml")

@@ -180,7 +180,7 @@ def _length(text: str) -> tuple[int, str | None]:
 def _read(raw: str) -> tuple[TagKind, str]:
     """The kind and the source of one tag. Raises `ValueError` with what is wrong with it."""
     if raw.startswith("{{"):
-        source = raw[2:-2].strip("-+ \t\n")
+        source = re.sub(r"^[-+]|[-+]$", "", raw[2:-2]).strip()  # the signs of whitespace control
         parse_expression(source)
         return "print", source
     found = _STATEMENT.fullmatch(raw)
