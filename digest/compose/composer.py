@@ -36,6 +36,7 @@ from digest.issue.model import Issue, Node
 from digest.issue.parser import read_issue
 from digest.newsletter import Newsletter
 
+ABOUT_READERS = ("unknown-segment", "unknown-attribute", "unknown-name")
 RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
 
 
@@ -48,11 +49,14 @@ def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
     slug = file.parent.name if file.name == "index.md" else file.stem
     issue = read_issue(file, root=newsletter.root, slug=slug, language=newsletter.settings.newsletter.language)
     problems = list(issue.problems)
-    readers, theme = Readers(), None
+    declared: tuple[Problem, ...] = ()
+    readers: Readers | None = None
+    theme: Theme | None = None
     try:
         readers = load_readers(newsletter.root)
     except InputError as exc:
-        problems.extend(exc.problems)
+        declared = exc.problems
+        problems.extend(declared)
     try:
         place = issue.front.places.get("theme", Place(issue.file, 1))
         theme = load_theme(newsletter, issue.front.theme, place)
@@ -62,8 +66,15 @@ def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
         raise InputError(_ordered(problems))
     settings = newsletter.settings
     base = assets_base or settings.assets.base_url or f"{settings.newsletter.base_url}/assets"
-    work = Workspace(newsletter, issue, readers, theme, base.rstrip("/"), problems=problems)
-    return _Composer(work).compose()
+    work = Workspace(newsletter, issue, readers or Readers(), theme, base.rstrip("/"), problems=problems)
+    try:
+        return _Composer(work).compose()
+    except InputError as exc:
+        if readers is not None:
+            raise
+        # Without the declarations every name looks unknown: tell only what is wrong with them.
+        kept = [p for p in exc.problems if p.code not in ABOUT_READERS or p in declared]
+        raise InputError(kept) from exc
 
 
 def _ordered(problems: Iterable[Problem]) -> list[Problem]:
@@ -150,7 +161,8 @@ class _Composer:
         if written == "all":
             return "true"
         if re.fullmatch(r"\w+", written) and written not in readers.segments:
-            self.work.wrong(place, f"unknown segment “{written}”", nearest(written, [*readers.segments, "all"]))
+            cure = nearest(written, [*readers.segments, "all"])
+            self.work.wrong(place, f"unknown segment “{written}”", cure, code="unknown-segment")
             return "true"
         self.work.problems.extend(check_expression(written, readers, place))
         return written

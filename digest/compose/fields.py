@@ -136,11 +136,13 @@ class FieldReader:
         self.rest = list(self.block.children)
         values: dict[str, Any] = {}
         for declared in sorted(self.kind.fields.values(), key=lambda f: _rank(f.source)):
+            known = len(self.work.problems)
             if declared.source == "attribute":
                 values[declared.name] = self._attribute(declared)
             else:
                 values[declared.name] = self._source(declared.source)()
-            if declared.required and not values[declared.name]:
+            missing = declared.required and not values[declared.name]
+            if missing and len(self.work.problems) == known:  # else it is there, and told why it can't be used
                 told = f"{self.kind.name} needs its {declared.name}: {_wanted(declared)}"
                 self.work.wrong(self.block.place, told, code="missing-field")
         self._left_over()
@@ -179,7 +181,8 @@ class FieldReader:
         return sum((k in ("if", "for")) - (k in ("endif", "endfor")) for k in kinds)
 
     def _heading(self) -> str:
-        node = self._take(lambda n: n.kind == "heading")
+        listing = self.kind.from_source("items")
+        node = self._take(lambda n: n.kind == "heading" and not (listing and _begins_item(n)))
         if node is None:
             return ""
         known_attributes(node, ("level",), self.work, "a title")

@@ -70,7 +70,8 @@ class ArticleHtml:
         if is_picture(node):
             return self.figure(node)
         if is_buttons(node):
-            cells = "".join(self._button(link) for link in node.children if link.kind == "link")
+            gap = '<td class="button-gap" width="10">&nbsp;</td>'
+            cells = gap.join(self._button(link) for link in node.children if link.kind == "link")
             return f'<table class="button" role="presentation" cellpadding="0" cellspacing="0"><tr>{cells}</tr></table>'
         known_attributes(node, (), self._work, "a paragraph")
         return f"<p{self._id(node)}{_class(node)}>{self.inline(node.children)}</p>"

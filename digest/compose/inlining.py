@@ -9,7 +9,10 @@ from __future__ import annotations
 import logging
 import re
 
+import cssutils
 from premailer import Premailer
+
+cssutils.ser.prefs.minimizeColorHash = False  # Outlook reads colours of six digits only
 
 _STYLE = re.compile(r"<style\b")
 

@@ -82,7 +82,7 @@ class Sections:
         while position < len(nodes):
             node = nodes[position]
             reach = self._reach(nodes, position)
-            if all(_is_text(n) for n in nodes[position:reach]):
+            if reach > position and all(_is_text(n) for n in nodes[position:reach]):
                 run += nodes[position:reach]
                 position = reach
                 continue
@@ -94,7 +94,10 @@ class Sections:
         return Markup("\n".join(filter(None, out)))  # noqa: S704 - drawn by autoescaped templates
 
     def _reach(self, nodes: Sequence[Node], start: int) -> int:
-        """The end of what begins at `start`: a node alone, or all that a statement there governs."""
+        """The end of what begins at `start`: a node alone, or all that a statement there governs.
+
+        `start` itself for a statement that ends or divides what began before.
+        """
         depth, position = 0, start
         while position < len(nodes):
             depth += self._depth_change(nodes[position])
@@ -141,7 +144,10 @@ class Sections:
             self.work.wrong(node.place, f"unknown block “{node.text}”", nearest(node.text, choices), "unknown-kind")
             return ""
         reader = FieldReader(self.work, self.html, kind, node, self.entries, self.item_ids)
+        known = len(self.work.problems)
         values = reader.read()
+        if len(self.work.problems) > known:
+            return ""  # told already; the theme would only stumble over what is missing
         block = reader.block
         anchor = self.work.anchor(block.attrs["id"], node.place) if "id" in block.attrs else ""
         self._drawn += 1

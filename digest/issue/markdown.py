@@ -233,7 +233,7 @@ class MarkdownReader:
     def _html(self, content: str, place: Place) -> list[Node]:
         """Comments are the author's notes and go nowhere; other HTML is refused."""
         rest = re.sub(r"<!--.*?-->", "", content, flags=re.DOTALL).strip()
-        if rest:
+        if rest and not rest.startswith("</"):  # the opening one is enough to tell
             told = f"HTML can't stand in an issue: “{rest.splitlines()[0][:40]}”"
             cure = "write Markdown, or “\\<” for a plain angle bracket"
             self.problems.append(Problem(place, told, cure, code="html"))

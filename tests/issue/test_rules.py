@@ -87,7 +87,7 @@ def test_the_line_of_a_tag_after_a_tag_over_several_lines(parse, told) -> None:
 
 def test_blocks_nest_at_any_depth(parse, nodes) -> None:
     """Rule 2: a bare fence closes the innermost block."""
-    issue = parse("::: story\na\n\n::: only {segments=\"pro\"}\n::: only {segments=\"beta\"}\nb\n:::\nc\n:::\nd\n:::\ne")
+    issue = parse('::: story\na\n\n::: only {segments="pro"}\n::: only {segments="beta"}\nb\n:::\nc\n:::\nd\n:::\ne')
     story, after = issue.body
     assert [n.kind for n in story.children] == ["paragraph", "block", "paragraph"]
     assert [n.kind for n in story.children[1].children] == ["block", "paragraph"]

@@ -1,0 +1,68 @@
+"""An issue written into a copy of the repository's newsletter, composed, and merged for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digest.audience.subscriber import Subscriber, Value
+from digest.compose.compiled import CompiledIssue
+from digest.compose.composer import compile_issue
+from digest.errors import InputError
+from digest.message.identity import Identity
+from digest.message.merge import Merger, Rendering
+from digest.newsletter import Newsletter
+
+HEAD = '---\nsubject: "A subject"\npreheader: "Before it"\ndate: 2025-09-12\n---\n'
+TODAY = date(2025, 9, 12)
+
+Compose = Callable[..., CompiledIssue]
+Render = Callable[..., Rendering]
+
+
+@pytest.fixture
+def newsletter(folder: Path) -> Newsletter:
+    """The copy, opened."""
+    return Newsletter.open(folder)
+
+
+@pytest.fixture
+def compose(newsletter: Newsletter) -> Compose:
+    """Compose a body (or, with `head=""`, a whole file) as ``issues/x.md``; its first line is line 6."""
+
+    def run(body: str, head: str = HEAD) -> CompiledIssue:
+        file = newsletter.root / "issues" / "x.md"
+        file.write_text(head + body)
+        return compile_issue(newsletter, file)
+
+    return run
+
+
+@pytest.fixture
+def told(compose: Compose) -> Callable[..., list[str]]:
+    """What composing a body is refused with, a line each; nothing for a good one."""
+
+    def run(body: str, **options: Any) -> list[str]:
+        try:
+            compose(body, **options)
+        except InputError as exc:
+            return [str(problem) for problem in exc.problems]
+        return []
+
+    return run
+
+
+@pytest.fixture
+def render(newsletter: Newsletter) -> Render:
+    """What a reader with these attributes sees of a compiled issue."""
+
+    def run(compiled: CompiledIssue, **values: Value) -> Rendering:
+        email = "reader@example.com"
+        reader = Subscriber(1, "token", email, values={"email": email, "tags": (), **values})
+        return Merger(compiled, Identity.of(newsletter.settings), today=TODAY).rendering(reader)
+
+    return run
