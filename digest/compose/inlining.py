@@ -7,7 +7,11 @@ Outlook's blocks) stays where it is. The settings are those that keep MJML's out
 from __future__ import annotations
 
 import logging
+import os
 import re
+
+# Its cache of parsed rules holds 128 entries, fewer than one theme has: each call would parse all of them again.
+os.environ.setdefault("PREMAILER_CACHE_MAXSIZE", "2000")
 
 import cssutils
 from premailer import Premailer

@@ -176,7 +176,20 @@ def load_theme(newsletter: Newsletter, name: str, place: Place) -> Theme:
     if problems:
         raise InputError(problems)
     tokens |= {"light": tokens["colors"]["light"], "dark": tokens["colors"]["dark"]}
-    return Theme(name, tuple(folders), newsletter.root, tokens)
+    return _cached_theme(name, tuple(folders), newsletter.root, tokens)
+
+
+_THEMES: dict[tuple[Path, ...], tuple[object, Theme]] = {}
+
+
+def _cached_theme(name: str, folders: tuple[Path, ...], root: Path, tokens: Mapping[str, Any]) -> Theme:
+    """The theme as it was loaded before, its templates compiled, while none of its files has changed."""
+    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
+    seen = (name, root, [(file, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+    known = _THEMES.get(folders)
+    if known is None or known[0] != seen:
+        _THEMES[folders] = known = (seen, Theme(name, folders, root, tokens))
+    return known[1]
 
 
 def _loader_shown(folders: list[Path], root: Path) -> str:

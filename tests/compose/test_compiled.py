@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digest.compose.compiled import CompiledIssue
-from digest.errors import InputError
+from digest.errors import InputError, Problem
 
 SCRIPT = """
 import sys
@@ -138,7 +138,9 @@ PIECES += [
 @given(lines=st.lists(st.sampled_from(PIECES), max_size=14))
 def test_any_issue_composes_or_is_told(compose, lines: list[str]) -> None:
     """Blocks in any order, closed or not: an email, or problems that each have a line."""
+    problems: tuple[Problem, ...] = ()
     try:
         compose("\n\n".join(lines))
     except InputError as exc:
-        assert all(problem.place and problem.place.line for problem in exc.problems), exc
+        problems = exc.problems
+    assert all(problem.place and problem.place.line for problem in problems), problems

@@ -1,0 +1,144 @@
+"""Checking an expression over a reader before there is one: names, filters, calls, compared values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import nodes
+
+from digest.audience import values as typed
+from digest.errors import Place, Problem, nearest
+from digest.expressions import environment, parse_expression, uses
+
+if TYPE_CHECKING:
+    from digest.audience.readers import AttributeType
+
+_OF = ("subscriber", "segment")
+_METHODS = ("startswith", "endswith", "lower", "upper", "strip")
+
+
+def needed_segments(source: str, segments: Collection[str]) -> frozenset[str]:
+    """The declared segments an expression reads; none for an expression that cannot be parsed."""
+    try:
+        found = uses(parse_expression(source), frozenset(segments))
+    except ValueError:
+        return frozenset()
+    return (found.segments | _names(parse_expression(source))) & frozenset(segments)
+
+
+def expression_problems(
+    source: str, attributes: Mapping[str, AttributeType], segments: Collection[str], place: Place
+) -> list[Problem]:
+    """Everything wrong with `source`, which may read these attributes and segments."""
+    try:
+        tree = parse_expression(source if source.strip() else "missing expression")
+    except ValueError as exc:
+        return [Problem(place, f"not an expression: {exc}", code="syntax")]
+    problems = [
+        Problem(place, message, cure, code=code) for message, cure, code in _names_wrong(tree, attributes, segments)
+    ]
+    problems += [Problem(place, message, cure, code="expression") for message, cure in _forms_wrong(tree)]
+    problems += [Problem(place, message, cure, code="never-equal") for message, cure in _never_equal(tree, attributes)]
+    return problems
+
+
+def _names(tree: nodes.Node) -> frozenset[str]:
+    return frozenset(n.name for n in _nodes(tree) if isinstance(n, nodes.Name))
+
+
+def _nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    yield tree
+    yield from tree.find_all(nodes.Node)
+
+
+def _names_wrong(
+    tree: nodes.Node, attributes: Mapping[str, AttributeType], segments: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
+    found = uses(tree, frozenset(segments))
+    for name in sorted(found.attributes - attributes.keys()):
+        yield f"unknown attribute “{name}”", nearest(name, attributes), "unknown-attribute"
+    for name in sorted(found.segments - set(segments)):
+        yield f"unknown segment “{name}”", nearest(name, segments), "unknown-segment"
+    outside = {"newsletter", "issue", "links"} & _names(tree)
+    for name in sorted(found.unknown | outside):
+        cure = f"did you mean subscriber.{name}?" if name in attributes else nearest(name, segments)
+        yield f"unknown name “{name}”", cure, "unknown-name"
+
+
+def _forms_wrong(tree: nodes.Node) -> Iterator[tuple[str, str]]:
+    jinja = environment()
+    if isinstance(tree, nodes.Tuple):
+        yield "a comma means nothing here: it would be true for everybody", "write “or” between them"
+    elif isinstance(tree, nodes.Const | nodes.List | nodes.Dict) and not _is_truth(tree):
+        yield "no condition: it would be the same for everybody", "write true for everyone"
+    elif isinstance(tree, nodes.Name) and tree.name in _OF:
+        yield f"“{tree.name}” stands alone", f"write {tree.name}.name"
+    for node in _nodes(tree):
+        if isinstance(node, nodes.Filter) and node.name not in jinja.filters:
+            yield f"unknown filter “{node.name}”", nearest(node.name, jinja.filters)
+        elif isinstance(node, nodes.Test) and node.name not in jinja.tests:
+            yield f"unknown test “{node.name}”", nearest(node.name, jinja.tests)
+        elif isinstance(node, nodes.Call) and not _callable(node.node):
+            yield "a call that is not allowed here", f"days_since(…), or a method of text: {', '.join(_METHODS)}"
+        elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+            yield f"“{node.attr}” cannot be read", ""
+        elif _bare_context(node):
+            yield f"“{_bare_context(node)}” stands alone", f"write {_bare_context(node)}.name"
+
+
+def _is_truth(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Const) and isinstance(node.value, bool)
+
+
+def _callable(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Name):
+        return node.name in environment().globals
+    return isinstance(node, nodes.Getattr) and node.attr in _METHODS
+
+
+def _bare_context(node: nodes.Node) -> str:
+    """`subscriber` or `segment` where something of it is meant (its attribute is read through a parent)."""
+    for child in node.iter_child_nodes():
+        if isinstance(child, nodes.Name) and child.name in _OF:
+            reads = isinstance(node, nodes.Getattr) or (
+                isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const)
+            )
+            if not reads:
+                return child.name
+    return ""
+
+
+def _never_equal(tree: nodes.Node, attributes: Mapping[str, AttributeType]) -> Iterator[tuple[str, str]]:
+    """Comparisons of an attribute with a constant it can never be."""
+    for compare in (
+        tree.find_all(nodes.Compare) if not isinstance(tree, nodes.Compare) else [tree, *tree.find_all(nodes.Compare)]
+    ):
+        attribute = attributes.get(_read_attribute(compare.expr))
+        for operand in compare.ops:
+            if attribute and operand.op in ("eq", "ne", "in", "notin"):
+                for constant in _constants(operand.expr, operand.op):
+                    yield from _not_a_value(attribute, constant)
+
+
+def _read_attribute(node: nodes.Node) -> str:
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "subscriber":
+        return node.attr
+    return ""
+
+
+def _constants(node: nodes.Node, operator: str) -> list[Any]:
+    if operator in ("in", "notin"):
+        members = node.items if isinstance(node, nodes.List | nodes.Tuple) else []
+        return [m.value for m in members if isinstance(m, nodes.Const)]
+    return [node.value] if isinstance(node, nodes.Const) else []
+
+
+def _not_a_value(attribute: AttributeType, constant: object) -> Iterator[tuple[str, str]]:
+    if attribute.type == "list" or constant is None:
+        return
+    if isinstance(constant, str) != (attribute.type in ("string", "url")):
+        yield f"{attribute.name} is {typed.A[attribute.type]}, never “{constant}”", ""
+    elif attribute.values and constant not in attribute.values:
+        known = [typed.text_of(v) for v in attribute.values]
+        yield f"{attribute.name} is never “{constant}”", nearest(str(constant), known)

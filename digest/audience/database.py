@@ -1,0 +1,205 @@
+"""The database of one newsletter: SQLite in WAL mode, readable by its owner only.
+
+Conventions of the schema:
+
+* moments (`*_at` of every table but `consented_at`) are whole microseconds since the epoch, UTC: see `now`;
+* days (`signed_up`, `consented_at`) are ISO 8601 text;
+* `tags` is a JSON array; `attributes` a JSON object of typed values, where a date is ``{"$date": "…"}``
+  and a list an array, so that a row can be read without the declarations it was imported with;
+* a subscriber's `id` is never used again: the ledger keeps naming it after the person was forgotten.
+
+The ledger (`runs`, `deliveries`, `tests`) belongs to `digest.delivery`; only its tables are made here.
+`PRAGMA user_version` counts the migrations applied; they only go forward.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from digest.errors import DigestError, HeldError, InputError, LaterError, Place, Problem
+
+BUSY_SECONDS = 10.0
+APPLICATION_ID = 0x64676573  # "dges": tells our database from any other SQLite file
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE subscribers (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            token TEXT NOT NULL UNIQUE,
+            address_key TEXT NOT NULL UNIQUE,
+            email TEXT NOT NULL,
+            name TEXT,
+            first_name TEXT,
+            status TEXT NOT NULL
+                CHECK (status IN ('active', 'pending', 'unsubscribed', 'bounced', 'complained')),
+            language TEXT,
+            timezone TEXT,
+            tags TEXT NOT NULL DEFAULT '[]',
+            attributes TEXT NOT NULL DEFAULT '{}',
+            signed_up TEXT,
+            source TEXT,
+            note TEXT,
+            consented_at TEXT,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE suppressions (
+            address_key TEXT PRIMARY KEY,
+            reason TEXT NOT NULL,
+            note TEXT NOT NULL DEFAULT '',
+            created_at INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            slug TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            compiled TEXT NOT NULL,
+            state TEXT NOT NULL,
+            started_at INTEGER NOT NULL,
+            ended_at INTEGER,
+            candidates INTEGER NOT NULL DEFAULT 0,
+            excluded TEXT NOT NULL DEFAULT '{}',
+            overrides TEXT NOT NULL DEFAULT '[]',
+            flag TEXT CHECK (flag IN ('hold', 'cancel'))
+        )
+        """,
+        "CREATE INDEX runs_by_slug ON runs (slug)",
+        "CREATE INDEX runs_by_fingerprint ON runs (fingerprint)",
+        # No reference to subscribers: a row outlives the person who was forgotten.
+        """
+        CREATE TABLE deliveries (
+            run_id INTEGER NOT NULL REFERENCES runs (id),
+            subscriber_id INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            next_attempt_at INTEGER,
+            code INTEGER,
+            enhanced TEXT NOT NULL DEFAULT '',
+            reply TEXT NOT NULL DEFAULT '',
+            message_id TEXT NOT NULL DEFAULT '',
+            variant TEXT NOT NULL DEFAULT '',
+            claimed_at INTEGER,
+            updated_at INTEGER NOT NULL,
+            PRIMARY KEY (run_id, subscriber_id)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX deliveries_by_state ON deliveries (run_id, state, next_attempt_at)",
+        """
+        CREATE TABLE tests (
+            id INTEGER PRIMARY KEY,
+            slug TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            address TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            at INTEGER NOT NULL
+        )
+        """,
+        "CREATE INDEX tests_by_fingerprint ON tests (fingerprint)",
+    ),
+)
+
+
+def now() -> int:
+    """This moment in the unit of the schema: microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def open_database(file: Path) -> sqlite3.Connection:
+    """The newsletter's database, made (mode 0600) or brought up to date when need be.
+
+    The connection is in autocommit mode: group writes with `writing`. It belongs to the thread that
+    opened it. Raises `InputError` when the file cannot be opened or is no database of digest,
+    `HeldError` when a newer digest made it, `LaterError` when another process keeps it locked.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives -wal and -shm the same mode
+        connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
+    except (OSError, sqlite3.Error) as exc:
+        raise _unusable(file, exc) from exc
+    try:
+        _prepare(connection, file)
+    except sqlite3.Error as exc:
+        connection.close()
+        raise _unusable(file, exc) from exc
+    except DigestError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that holds the write lock from its start; rolled back when its body raises.
+
+    Raises `LaterError` when another process keeps the lock longer than `BUSY_SECONDS`, `HeldError` when
+    the disk is full or broken.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as exc:
+        raise LaterError(f"the database is busy: {exc}; try again in a moment") from exc
+    try:
+        yield
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as exc:
+        raise HeldError(f"the database cannot be written ({exc}); nothing of this step was kept") from exc
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    version = _version(connection)
+    if version == 0:
+        _refuse_foreign(connection, file)
+    if version > len(MIGRATIONS):
+        raise HeldError(
+            f"{file} was made by a newer digest (its version is {version}, this one knows {len(MIGRATIONS)}):"
+            " install that version, or name another database"
+        )
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
+    if version < len(MIGRATIONS):
+        _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    with writing(connection):
+        for statements in MIGRATIONS[_version(connection) :]:  # another process may have come first
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    return version if ours else 0
+
+
+def _refuse_foreign(connection: sqlite3.Connection, file: Path) -> None:
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        cure = "name another file as “database” in config/digest.toml"
+        raise InputError(Problem(Place(str(file)), "a SQLite database, but not one of digest", cure))
+
+
+def _unusable(file: Path, exc: Exception) -> DigestError:
+    if isinstance(exc, sqlite3.OperationalError) and "locked" in str(exc):
+        return LaterError(f"{file} is locked by another process; try again in a moment")
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return InputError(Problem(Place(str(file)), f"the database cannot be opened: {reason}", code="database"))

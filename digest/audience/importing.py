@@ -1,0 +1,192 @@
+"""Importing a list: all of it is read and checked first, then applied a little at a time.
+
+The first pass reads the file once; nothing of the list is touched, and a file that cannot be read as a
+whole changes nothing. The second applies the good rows in batches that each hold the write lock for some
+milliseconds. Killed in between, the next run of the same file finishes the work: applying a row twice is
+applying it once.
+
+A row is matched by the normal form of its address; of two rows with the same address the first counts.
+Columns the file has overwrite what is stored, and an empty cell clears it; columns it does not have are
+left alone. A reader who unsubscribed, bounced or complained stays so unless told otherwise, and a
+suppressed address stays suppressed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, TextIO
+
+from digest.audience.readers import Readers
+from digest.audience.rows import Reject, RowReader
+from digest.audience.staging import Effect, Staging, staging
+from digest.audience.tables import REJECTED_COLUMNS, Record, Table
+from digest.audience.values import shortened
+from digest.errors import InputError, Place, Problem
+
+SHOWN = 20
+"""Rejects a report carries; all of them are in the rejects file."""
+_PROGRESS_EVERY = 5000
+
+Progress = Callable[[str, int], None]
+"""Called now and then with what is being done and how many rows are through."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did, or with `dry_run` would do.
+
+    `rows` = `rejected` + `effect.added` + `effect.updated` + `effect.unchanged`. `rejects` holds the first
+    reasons; `rejects_file` has every rejected row, None when there is none.
+    """
+
+    description: str
+    doubt: str
+    rows: int
+    rejected: int
+    effect: Effect
+    rejects: tuple[Reject, ...]
+    rejects_file: Path | None
+    dry_run: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "format": self.description,
+            "encoding_doubt": self.doubt,
+            "dry_run": self.dry_run,
+            "rows": self.rows,
+            "added": self.effect.added,
+            "updated": self.effect.updated,
+            "unchanged": self.effect.unchanged,
+            "stay_unsubscribed": self.effect.stay_away,
+            "revived": self.effect.revived,
+            "suppressed": self.effect.suppressed,
+            "rejected": self.rejected,
+            "rejects_file": str(self.rejects_file) if self.rejects_file else None,
+            "rejects": [
+                {
+                    "line": r.place.line,
+                    "column": r.column,
+                    "column_number": r.place.column,
+                    "value": r.value,
+                    "reason": r.reason,
+                }
+                for r in self.rejects
+            ],
+        }
+
+
+def import_list(
+    connection: sqlite3.Connection,
+    file: Path,
+    readers: Readers,
+    *,
+    shown: str | None = None,
+    ignore: Collection[str] = (),
+    dry_run: bool = False,
+    revive: bool = False,
+    progress: Progress = lambda _what, _rows: None,
+) -> ImportReport:
+    """Import `file` (CSV, or JSON Lines by its suffix), named `shown` in messages.
+
+    `ignore`: columns to pass over. `dry_run`: check everything, write only the rejects file.
+    `revive`: make readers active again who had unsubscribed, bounced or complained.
+    Raises `InputError` when the file as a whole cannot be read, or a column is not declared.
+    """
+    table = Table(file, shown or str(file))
+    reader = RowReader(readers, ignore)
+    reader.check_columns(table)
+    # A file without a name: of an import that is killed nothing stays. What has no meaning is escaped.
+    with (
+        staging(connection, revive=revive) as staged,
+        TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
+        rejects = _Rejects(table, file, stream)
+        rows = _check(table, reader, staged, rejects, progress)
+        rejects_file = rejects.keep()
+        effect = staged.effect()
+        if not dry_run:
+            for done in staged.apply():
+                progress("importing", done)
+        return ImportReport(
+            table.description,
+            table.encoding.doubt,
+            rows,
+            rejects.rows,
+            effect,
+            tuple(rejects.first),
+            rejects_file,
+            dry_run,
+        )
+
+
+def _check(table: Table, reader: RowReader, staged: Staging, rejects: _Rejects, progress: Progress) -> int:
+    rows = 0
+    with staged.filling():
+        for rows, record in enumerate(table.records(), 1):
+            row = reader.read(record, table)
+            if isinstance(row, list):
+                rejects.add(record, row)
+            elif line := staged.add(row):
+                place = table.place(record.line)
+                again = Reject(place, "email", shortened(row.address.text), f"is in line {line} already")
+                rejects.add(record, [again])
+            if rows % _PROGRESS_EVERY == 0:
+                progress("checking", rows)
+    return rows
+
+
+@dataclass
+class _Rejects:
+    """Rejected rows: gathered in `stream`, then kept in a file beside the list."""
+
+    table: Table
+    list_file: Path
+    stream: TextIO
+    rows: int = 0
+    first: list[Reject] = field(default_factory=list)
+
+    def add(self, record: Record, reasons: list[Reject]) -> None:
+        """Write down a row that is not taken, and why."""
+        self.rows += 1
+        self.first += reasons[: max(0, SHOWN - len(self.first))]
+        because = "; ".join(f"{r.column} {r.reason}".strip() for r in reasons)
+        if self.table.is_json:
+            known = dict(record.cells) or {"text": record.raw[0]}
+            head = dict(zip(REJECTED_COLUMNS, (record.line, because), strict=True))
+            self.stream.write(json.dumps(head | known) + "\n")
+        else:
+            self._table_row(self.stream, [record.line, because, *record.raw])
+
+    def keep(self) -> Path | None:
+        """Write the rejects file beside the list, readable by its owner only; None when nothing was rejected.
+
+        Raises `InputError` when it cannot be written.
+        """
+        if not self.rows:
+            return None
+        suffix = "jsonl" if self.table.is_json else "csv"
+        file = self.list_file.with_name(f"{self.list_file.name}.rejects.{suffix}")
+        partial = file.with_name(f".{file.name}.partial")
+        self.stream.seek(0)
+        try:
+            partial.unlink(missing_ok=True)
+            partial.touch(mode=0o600, exist_ok=False)
+            with partial.open("w", encoding="utf-8", newline="") as stream:
+                if not self.table.is_json:
+                    self._table_row(stream, [*REJECTED_COLUMNS, *self.table.columns])
+                shutil.copyfileobj(self.stream, stream)
+            partial.replace(file)
+        except OSError as exc:
+            raise InputError(Problem(Place(str(file)), f"cannot be written: {exc.strerror}", code="file")) from exc
+        return file
+
+    def _table_row(self, stream: TextIO, cells: list[Any]) -> None:
+        csv.writer(stream, delimiter=self.table.separator).writerow(cells)

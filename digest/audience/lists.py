@@ -1,0 +1,63 @@
+"""Short lists read straight from a file, without the database: the test readers."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from digest.audience.readers import Readers
+from digest.audience.rows import Reject, Row, RowReader
+from digest.audience.store import built_in_values, new_token
+from digest.audience.subscriber import Subscriber, Value
+from digest.audience.tables import Table
+from digest.errors import InputError, Problem
+
+
+def read_list(file: Path, shown: str, readers: Readers) -> list[Subscriber]:
+    """Every row of a short list as an active subscriber with id 0 and a token of its own.
+
+    Raises `InputError` with everything wrong in any row: such a list is ours, and has no bad rows.
+    """
+    table = Table(file, shown)
+    reader = RowReader(readers)
+    reader.check_columns(table)
+    problems: list[Problem] = []
+    found: dict[str, Subscriber] = {}
+    for record in table.records():
+        row = reader.read(record, table)
+        if isinstance(row, list):
+            problems += [_problem(reject) for reject in row]
+        elif row.address.key in found:
+            problems.append(Problem(table.place(record.line), f"{row.address.text} is there already", code="row"))
+        else:
+            found[row.address.key] = subscriber_of(row)
+    if problems:
+        raise InputError(problems)
+    return list(found.values())
+
+
+def subscriber_of(row: Row) -> Subscriber:
+    """The reader of a row that is in no database."""
+    built_in = row.built_in
+    signed_up = built_in.get("signed_up")
+    tags = built_in.get("tags")
+    values: dict[str, Value] = built_in_values(
+        row.address.text,
+        name=_text(built_in.get("name")),
+        first_name=_text(built_in.get("first_name")),
+        language=_text(built_in.get("language")),
+        timezone=_text(built_in.get("timezone")),
+        tags=tags if isinstance(tags, tuple) else (),
+        signed_up=signed_up if isinstance(signed_up, date) else None,
+    )
+    values |= {name: value for name, value in row.attributes.items() if value is not None}
+    return Subscriber(0, new_token(), row.address.text, "active", values)
+
+
+def _text(value: Value | None) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _problem(reject: Reject) -> Problem:
+    what = f"{reject.column} “{reject.value}” " if reject.column else ""
+    return Problem(reject.place, f"{what}{reject.reason}", code="row")

@@ -1,0 +1,94 @@
+"""Every check of `digest check`: settings, readers, lists, and issues, all problems in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from digest.audience.readers import Readers, load_readers
+from digest.audience.samples import made_up_readers, test_list
+from digest.compose.compiled import CompiledIssue
+from digest.compose.composer import compile_issue
+from digest.errors import InputError, Place, Problem
+from digest.message.merge import Identity, MergeError, Merger
+from digest.newsletter import Newsletter
+
+CLIPPED = 102_400  # bytes of HTML; Gmail shows no more and hides the way to unsubscribe behind a link
+TIGHT = 90_000
+
+
+def check(newsletter: Newsletter, issue: str | None = None, *, today: date | None = None) -> list[Problem]:
+    """All problems of one issue and what it stands on, or of every issue of the newsletter.
+
+    Errors keep an issue from being sent, warnings do not. Raises `InputError` only for an issue that isn't there.
+    """
+    files = [newsletter.find_issue(issue)] if issue else list(newsletter.issue_files().values())
+    problems = list(_lists(newsletter))
+    for file in files:
+        problems += _issue(newsletter, file, today or date.today())  # noqa: DTZ011 - any day will do for looking
+    if not files:
+        cure = "begin one with: digest new TITLE"
+        problems.append(Problem(Place("issues"), "there is no issue yet", cure, severity="warning", code="no-issue"))
+    return list(dict.fromkeys(problems))
+
+
+def _lists(newsletter: Newsletter) -> Iterator[Problem]:
+    """The declarations of readers, and the test list that is typed by them."""
+    try:
+        readers = load_readers(newsletter.root)
+    except InputError as exc:
+        yield from exc.problems
+        return
+    try:
+        test_list(newsletter.root, readers)
+    except InputError as exc:
+        yield from exc.problems
+
+
+def _issue(newsletter: Newsletter, file: Path, today: date) -> list[Problem]:
+    try:
+        compiled = compile_issue(newsletter, file)
+        readers = load_readers(newsletter.root)
+    except InputError as exc:
+        return list(exc.problems)
+    return [*_advice(newsletter, file, compiled), *_merged(newsletter, file, compiled, readers, today)]
+
+
+def _advice(newsletter: Newsletter, file: Path, compiled: CompiledIssue) -> Iterator[Problem]:
+    place = Place(newsletter.shown(file), 1)
+    if not compiled.preheader.source:
+        told = "the issue has no preheader: inboxes show the first words of the mail beside its subject"
+        yield Problem(place, told, 'add a line “preheader: "…"”', severity="warning", code="preheader")
+    if compiled.date == date.min.isoformat():
+        yield Problem(place, "the issue has no date", "add a line “date: 2025-09-12”", code="date")
+
+
+def _merged(
+    newsletter: Newsletter, file: Path, compiled: CompiledIssue, readers: Readers, today: date
+) -> list[Problem]:
+    """The issue as made-up readers of every variant get it: what fails, and what is too large."""
+    try:
+        merger = Merger(compiled, Identity.of(newsletter.settings), today=today)
+    except InputError as exc:
+        return list(exc.problems)
+    problems: list[Problem] = []
+    largest = 0
+    for reader in made_up_readers(readers, compiled, today):
+        try:
+            largest = max(largest, len(merger.rendering(reader).html.encode()))
+        except MergeError as exc:
+            # What a made-up reader lacks a real one may have; the audit before a send knows.
+            lacks = exc.problem.code == "missing-value"
+            problems.append(replace(exc.problem, severity="warning" if lacks else "error"))
+    return [*problems, *_size(Place(newsletter.shown(file)), largest)]
+
+
+def _size(place: Place, largest: int) -> Iterator[Problem]:
+    if largest > CLIPPED:
+        told = f"the HTML of the largest variant has {largest:,} bytes: Gmail clips a message at {CLIPPED:,}"
+        yield Problem(place, told, "move a part to the web and link to it", code="size")
+    elif largest > TIGHT:
+        told = f"the HTML of the largest variant has {largest:,} of the {CLIPPED:,} bytes that Gmail shows"
+        yield Problem(place, told, severity="warning", code="size")

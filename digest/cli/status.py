@@ -1,0 +1,171 @@
+"""``digest status``: the accounts of a run, and who is where."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from digest.cli.options import Session, command
+from digest.delivery.accounts import Accounts
+from digest.delivery.desk import Desk, open_desk
+from digest.delivery.ledger import Entry
+from digest.delivery.plan import by_reason
+from digest.delivery.runs import Run
+from digest.errors import InputError, Problem
+
+STATES = (
+    "accepted",
+    "bounced",
+    "rejected",
+    "expired",
+    "dropped",
+    "deferred",
+    "unknown",
+    "withdrawn",
+    "waiting",
+)
+
+
+@command("status", short_help="Show the accounts of an issue's run.")
+@click.argument("issue", metavar="[ISSUE]", required=False)
+@click.option("--readers", "state", type=click.Choice(STATES), help="List the readers in this state.")
+def cli(session: Session, issue: str | None, state: str | None) -> None:
+    """Show where every reader of ISSUE is; without ISSUE, all runs.
+
+    At every moment: candidates = planned + excluded, and planned is the sum of all states.
+    """
+    with open_desk(session.newsletter()) as desk:
+        if issue is None:
+            _all(session, desk)
+            return
+        slug = desk.slug(issue)
+        run = desk.runs.latest(slug)
+        if run is None:
+            raise InputError(
+                Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run")
+            )
+        if state is None:
+            _one(session, desk, run)
+        else:
+            _readers(session, desk, run, state)
+
+
+def _all(session: Session, desk: Desk) -> None:
+    answer = []
+    for run in desk.runs.all():
+        accounts = desk.accounts(run)
+        answer.append(summary(desk, run, accounts))
+        session.say(
+            f"{run.slug}: {state_of(desk, run)}, {accounts.accepted} of {accounts.planned} accepted by the relay"
+        )
+    if not answer:
+        session.say("No issue was sent yet.")
+    session.result({"runs": answer})
+
+
+def _one(session: Session, desk: Desk, run: Run) -> None:
+    accounts = desk.accounts(run)
+    session.say(f"{run.slug}: {state_of(desk, run)}, begun {moment(run.started_at)}")
+    for line in account_lines(accounts):
+        session.say(line)
+    if run.overrides:
+        session.say(f"  overridden: {', '.join(run.overrides)}")
+    again_at = desk.ledger(run).next_attempt()
+    if again_at is not None:
+        session.say(f"  next attempt {moment(again_at)}")
+    if accounts.unknown:
+        session.say(f"  unknown: the relay may have it or not; digest send {run.slug} --unknown resend|drop")
+    for problem in accounts.problems():
+        session.warn(f"the accounts do not add up: {problem}")
+    session.result(summary(desk, run, accounts))
+
+
+def _readers(session: Session, desk: Desk, run: Run, state: str) -> None:
+    answer = []
+    for entry in desk.ledger(run).entries(state):
+        if session.json:
+            answer.append(_plain(entry))
+        else:
+            session.say(_line(entry))
+    session.result({"issue": run.slug, "state": state, "readers": answer})
+
+
+def summary(desk: Desk, run: Run, accounts: Accounts) -> dict[str, object]:
+    """A run for ``--json``: its head and its accounts."""
+    again_at = desk.ledger(run).next_attempt()
+    return {
+        "issue": run.slug,
+        "state": state_of(desk, run),
+        "fingerprint": run.fingerprint,
+        "started_at": iso(run.started_at),
+        "ended_at": iso(run.ended_at),
+        "next_attempt_at": iso(again_at),
+        "overrides": list(run.overrides),
+        **accounts.to_dict(),
+    }
+
+
+def state_of(desk: Desk, run: Run) -> str:
+    """One word: sending, held, cancelled, done, new or open."""
+    if desk.is_running(run):
+        return "sending"
+    if run.flag == "hold":
+        return "held"
+    return run.state
+
+
+def account_lines(accounts: Accounts | None) -> list[str]:
+    """The accounts, for people: what is nobody's state is left out."""
+    if accounts is None:
+        return []
+    excluded, withdrawn = sum(accounts.excluded.values()), sum(accounts.withdrawn.values())
+    rows = [
+        ("candidates", accounts.candidates, ""),
+        ("excluded", excluded, by_reason(accounts.excluded)),
+        ("planned", accounts.planned, ""),
+        ("accepted", accounts.accepted, "by the relay"),
+        ("bounced", accounts.bounced, "refused for the recipient"),
+        ("rejected", accounts.rejected, "refused for the message, or not to be made"),
+        ("expired", accounts.expired, "retries ran out"),
+        ("dropped", accounts.dropped, "in doubt, and not sent again"),
+        ("deferred", accounts.deferred, "to be tried again"),
+        ("unknown", accounts.unknown, "the relay may have it or not"),
+        ("withdrawn", withdrawn, by_reason(accounts.withdrawn)),
+        ("waiting", accounts.waiting, f"{accounts.in_flight} on their way" if accounts.in_flight else ""),
+    ]
+    always = {"candidates", "planned", "accepted"}
+    return [
+        f"  {name:<11} {number}{f'  ({what})' if what else ''}"
+        for name, number, what in rows
+        if number or name in always
+    ]
+
+
+def moment(microseconds: int) -> str:
+    """A moment in this machine's zone, for people."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def iso(microseconds: int | None) -> str | None:
+    """A moment in UTC (RFC 3339).
+
+    >>> iso(0)
+    '1970-01-01T00:00:00Z'
+    """
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _line(entry: Entry) -> str:
+    who = entry.email or f"subscriber {entry.subscriber_id} (forgotten)"
+    said = " ".join(str(part) for part in (entry.code, entry.reply) if part)
+    again = f", next attempt {moment(entry.next_attempt_at)}" if entry.next_attempt_at else ""
+    return f"{who}: {said or '-'}{again}"
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    moments = {"next_attempt_at": iso(entry.next_attempt_at), "updated_at": iso(entry.updated_at)}
+    return asdict(entry) | moments

@@ -1,0 +1,66 @@
+"""``digest suppress``: addresses that never get anything, subscribed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+
+import click
+
+from digest.audience.database import open_database
+from digest.audience.editing import given_address
+from digest.audience.store import Suppressions
+from digest.cli.options import Session, command, group
+
+
+@group("suppress", short_help="Keep addresses from ever getting anything.")
+def cli() -> None:
+    """Addresses that never get anything, whatever list they are on."""
+
+
+@command("add")
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.option("--reason", default="by hand", show_default=True, help="Why, in a word or two.")
+@click.option("--note", default="", help="Kept beside it.")
+def add(session: Session, addresses: tuple[str, ...], reason: str, note: str) -> None:
+    """Suppress addresses."""
+    wanted = [given_address(address) for address in addresses]
+    with _suppressions(session) as suppressions:
+        new = [address.text for address in wanted if suppressions.add(address, reason, note)]
+    for address in wanted:
+        session.say(f"{address.text} {'suppressed' if address.text in new else 'was suppressed already'}")
+    session.result({"suppressed": new})
+
+
+@command("remove")
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+def remove(session: Session, addresses: tuple[str, ...]) -> None:
+    """Take addresses off the list of suppressions."""
+    wanted = [given_address(address) for address in addresses]
+    with _suppressions(session) as suppressions:
+        gone = [address.text for address in wanted if suppressions.remove(address)]
+    for address in wanted:
+        session.say(f"{address.text} {'is suppressed no more' if address.text in gone else 'was not suppressed'}")
+    session.result({"removed": gone})
+
+
+@command("list")
+def list_(session: Session) -> None:
+    """Show every suppressed address, why and since when."""
+    with _suppressions(session) as suppressions:
+        entries = list(suppressions.all())
+    for entry in entries:
+        since = datetime.fromtimestamp(entry.created_at / 1e6, UTC).date()
+        session.say("  ".join(filter(None, (entry.address_key, entry.reason, str(since), entry.note))))
+    session.result({"suppressions": [{"address": e.address_key, "reason": e.reason, "note": e.note} for e in entries]})
+
+
+for subcommand in (add, remove, list_):
+    cli.add_command(subcommand)
+
+
+@contextmanager
+def _suppressions(session: Session) -> Iterator[Suppressions]:
+    with closing(open_database(session.newsletter().database)) as connection:
+        yield Suppressions(connection)

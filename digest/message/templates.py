@@ -1,0 +1,337 @@
+"""Merge templates as functions: the author's expressions compiled, all else encoded ahead of time.
+
+A template's Jinja tree is rewritten once. Static text becomes what goes over the wire; every printed
+expression is wrapped in the filter of the place where it stands (text, HTML, address, part of an address);
+``subscriber.x`` and ``links.x`` become local variables, ``segment.x`` a plain look-up; constants are put in.
+What is left is compiled by Jinja to one Python function per template.
+
+Nothing in that function cares for errors. The tree's line numbers are those of the *tags*, not of the
+lines, so the traceback of a failure names the tag, and `Template.places` the place in the issue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from jinja2 import Template as JinjaTemplate
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.exceptions import TemplateRuntimeError
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
+from jinja2.runtime import Context
+from jinja2.visitor import NodeTransformer
+
+from digest.audience.segments import SegmentError
+from digest.compose.compiled import Condition, Template
+from digest.errors import InputError, Place, Problem
+from digest.expressions import AbsentValueError, ExpressionEnvironment, parse_expression
+from digest.message import quoted, values
+
+# Read past the sandbox, which has nothing to guard in them.
+_HOISTED = ("subscriber", "links")
+_READ = (*_HOISTED, "segment")
+LINKS = ("unsubscribe", "view")
+"""What ``links`` holds."""
+
+_KEPT = 200  # characters: bounds the memory of what is remembered
+_STATEMENTS = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
+
+MUTED = "_muted_tags"
+"""The name under which an audited template finds the numbers of the tags to leave out."""
+
+THIS_READER = values.THIS_READER
+"""Stands in every explanation once, so that the audit can put a count in its place."""
+
+
+class MergeError(Exception):
+    """One reader's message can't be made. `problem` says where in the issue, why, and what would be right."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one kind of text is written: static text, a plain value, a whole address, a part of one."""
+
+    name: str
+    data: Callable[[str], str]
+    value: Callable[[Any], str]
+    link: Callable[[Any], str]
+    urlpart: Callable[[Any], str]
+
+
+def _wired(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`write`, then quoted-printable. Values come again: within a message, and from reader to reader."""
+
+    @lru_cache(maxsize=2048)
+    def wired_text(text: str) -> str:
+        return quoted.encoded_line(write(text))
+
+    def wired(value: Any) -> str:
+        if type(value) is str and len(value) <= _KEPT:
+            return wired_text(value)
+        return quoted.encoded_line(write(value))
+
+    return wired
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _flag(value: Any) -> str:
+    return "1" if value else ""
+
+
+HEADER = Style("header", _same, values.shown, values.url, values.url_part)
+TEXT = Style("text", _same, values.line, values.url, values.url_part)
+HTML = Style("html", _same, values.html, values.html_url, values.url_part)
+WIRE_TEXT = Style("wire text", quoted.encoded, _wired(values.line), _wired(values.url), _wired(values.url_part))
+WIRE_HTML = Style("wire html", quoted.encoded, _wired(values.html), _wired(values.html_url), _wired(values.url_part))
+
+AUDIT = Style("audit", lambda _text: "", values.shown, values.url, values.shown)
+"""Writes nothing that anybody reads: only what can fail is done."""
+
+DECISION = Style("decision", _same, _flag, values.url, values.shown)
+"""Writes a condition's outcome."""
+
+
+class _TagNumbers(Extension):
+    """Gives each token the number of its tag (from 1) in place of its line."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        tag = 0
+        for token in stream:
+            if token.type in ("variable_begin", "block_begin"):
+                tag += 1
+            yield Token(tag, token.type, token.value)
+
+
+class MergeEnvironment(ExpressionEnvironment):
+    """The sandbox merge templates are compiled in.
+
+    The filters of the styles have a space in their names: no author can write, or reach, one of them.
+    """
+
+    def __init__(self, today: date) -> None:
+        super().__init__(lambda: today)
+        self.add_extension(_TagNumbers)
+        self._hoisted: dict[str, dict[str, str]] = {name: {} for name in _HOISTED}
+        for style in (HEADER, TEXT, HTML, WIRE_TEXT, WIRE_HTML, AUDIT, DECISION):
+            for role in ("value", "link", "urlpart"):
+                self.filters[f"{style.name} {role}"] = getattr(style, role)
+
+    def hoisted(self, name: str, key: str) -> str:
+        """The variable that holds `key` of the context's `name`."""
+        return self._hoisted[name].setdefault(key, f"_{name}_{len(self._hoisted[name])}")
+
+    def looked_up(self, key: str) -> str:
+        """The filter that reads `key`."""
+        name = f"read {key}"
+        self.filters.setdefault(name, itemgetter(key))
+        return name
+
+    def context(self, names: dict[str, Any]) -> Context:
+        """What the functions read: the dialect's globals, `names`, and the hoisted values."""
+        names = {**self.globals, **names}
+        for name, keys in self._hoisted.items():
+            source = names[name]
+            for key, variable in keys.items():
+                names[variable] = source[key]
+        return Context(self, names, None, {})
+
+
+class Merged:
+    """A template as a function of a context. `problem(exc)` locates what a call raised."""
+
+    def __init__(
+        self, environment: MergeEnvironment, body: list[nodes.Node], places: tuple[Place, ...], name: str
+    ) -> None:
+        # A scope, so that a `set` stays inside and one context serves all templates of a reader.
+        tree = nodes.Template([nodes.Scope(body, lineno=1)], lineno=1)
+        tree.set_environment(environment)
+        self._file = f"<{name}>"
+        self._places = places
+        code = environment.compile(tree, filename=self._file)
+        self._template = JinjaTemplate.from_code(environment, code, {})
+        self._run = self._template.root_render_func
+
+    def __call__(self, context: Context) -> list[str]:
+        """The pieces of the text. Raises whatever an expression raises."""
+        return list(self._run(context))
+
+    def problem(self, exc: Exception) -> Problem:
+        """What a call raised, with the place of the tag that failed."""
+        tag = self.tag(exc)
+        return explained(exc, self._places[tag - 1] if 0 < tag <= len(self._places) else None)
+
+    def tag(self, exc: Exception) -> int:
+        """The number of the tag that raised it, from 1 (0: none of this template's)."""
+        tag = 0
+        traceback = exc.__traceback__
+        while traceback is not None:
+            if traceback.tb_frame.f_code.co_filename == self._file:
+                tag = self._template.get_corresponding_lineno(traceback.tb_lineno)
+            traceback = traceback.tb_next
+        return tag
+
+
+def explained(exc: Exception, place: Place | None) -> Problem:
+    """An error of an expression in words for the author; no value of a reader is in them."""
+    match exc:
+        case AbsentValueError():
+            name = exc.attribute
+            return Problem(
+                place,
+                f"`{name}` is missing for {THIS_READER}, no fallback",
+                f'{{{{ subscriber.{name} | default("…") }}}}',
+                code="missing-value",
+            )
+        case values.UnfitValueError():
+            return Problem(place, str(exc), code="unfit-value")
+        case SegmentError():
+            # The segment's own words may quote a value; its name is enough to find it.
+            return Problem(
+                place,
+                f"segment “{exc.segment}” can't be worked out for {THIS_READER}",
+                "see its expression in config/readers.toml",
+                code="bad-segment",
+            )
+        case TemplateRuntimeError() | TypeError() | OverflowError() | ZeroDivisionError():
+            reason = str(exc)  # names types and names only
+        case _:
+            reason = f"a value doesn't fit ({type(exc).__name__})"
+    return Problem(place, f"this can't be worked out for {THIS_READER}: {reason}", code="bad-expression")
+
+
+def merged(
+    environment: MergeEnvironment, template: Template, style: Style, constants: Mapping[str, Mapping[str, str]]
+) -> Merged:
+    """A template compiled in a style. Raises `InputError` for one that Jinja refuses."""
+    return _rewritten(_Rewrite, environment, template, style, constants)
+
+
+def audited(environment: MergeEnvironment, template: Template, constants: Mapping[str, Mapping[str, str]]) -> Merged:
+    """The template without its static text, each printed tag left out when its number is in `MUTED`."""
+    return _rewritten(_AuditRewrite, environment, template, AUDIT, constants)
+
+
+def decisions(
+    environment: MergeEnvironment,
+    conditions: Sequence[Condition],
+    constants: Mapping[str, Mapping[str, str]],
+) -> Merged:
+    """Conditions as one function that yields "1" or "" for each. Raises `InputError` for a bad one."""
+    body: list[nodes.Node] = []
+    for number, condition in enumerate(conditions, 1):
+        try:
+            tree = parse_expression(condition.expression)
+        except ValueError as exc:
+            message = f"“{condition.expression}”: {exc}"
+            raise InputError(Problem(condition.place, message, code="bad-expression")) from exc
+        tree.set_lineno(number, override=True)
+        body.append(nodes.Output([tree], lineno=number))
+    places = tuple(condition.place for condition in conditions)
+    try:
+        body = _Rewrite(environment, DECISION, constants, frozenset()).all(body)
+        return Merged(environment, body, places, "conditions")
+    except TemplateSyntaxError as exc:
+        raise InputError(_refused(exc, places)) from exc
+
+
+def _rewritten(
+    rewrite: type[_Rewrite],
+    environment: MergeEnvironment,
+    template: Template,
+    style: Style,
+    constants: Mapping[str, Mapping[str, str]],
+) -> Merged:
+    try:
+        body = environment.parse(template.source).body
+        body = rewrite(environment, style, constants, _assigned(body)).all(body)
+        return Merged(environment, body, template.places, style.name)
+    except TemplateSyntaxError as exc:
+        raise InputError(_refused(exc, template.places)) from exc
+
+
+def _refused(exc: TemplateSyntaxError, places: tuple[Place, ...]) -> Problem:
+    place = places[exc.lineno - 1] if 0 < exc.lineno <= len(places) else None
+    return Problem(place, exc.message or "syntax error", code="bad-expression")
+
+
+def _assigned(body: list[nodes.Node]) -> frozenset[str]:
+    """Names the template sets itself: they hide the context's."""
+    return frozenset(name.name for part in body for name in part.find_all(nodes.Name) if name.ctx in ("store", "param"))
+
+
+class _Rewrite(NodeTransformer):
+    def __init__(
+        self,
+        environment: MergeEnvironment,
+        style: Style,
+        constants: Mapping[str, Mapping[str, str]],
+        hidden: frozenset[str],
+    ) -> None:
+        self._environment = environment
+        self._style = style
+        self._constants = {name: of for name, of in constants.items() if name not in hidden}
+        self._read = [name for name in _READ if name not in hidden]
+
+    def all(self, body: list[nodes.Node]) -> list[nodes.Node]:
+        """The rewritten statements. Raises `InputError` for one that no issue may hold."""
+        return [self.visit(statement) for statement in body]
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        if isinstance(node, nodes.Stmt) and (not isinstance(node, _STATEMENTS) or getattr(node, "recursive", False)):
+            raise TemplateSyntaxError("only if, for and set may stand in an issue", node.lineno)
+        return super().generic_visit(node, *args, **kwargs)
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # Jinja's visitor dispatches by this name
+        node.nodes = [self._piece(piece) for piece in node.nodes]
+        return node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802  # as above
+        return self._looked_up(node, node.node, node.attr)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802  # as above
+        key = node.arg.value if isinstance(node.arg, nodes.Const) else None
+        return self._looked_up(node, node.node, key)
+
+    def _piece(self, piece: nodes.Expr) -> nodes.Expr:
+        if isinstance(piece, nodes.TemplateData):
+            return nodes.TemplateData(self._style.data(piece.data), lineno=piece.lineno)
+        role = "value"
+        if isinstance(piece, nodes.Filter) and piece.name in ("link", "urlpart") and piece.node is not None:
+            role, piece = piece.name, piece.node
+        return self._printed(self.visit(piece), f"{self._style.name} {role}")
+
+    def _printed(self, piece: nodes.Expr, writer: str) -> nodes.Expr:
+        return nodes.Filter(piece, writer, [], [], None, None, lineno=piece.lineno)
+
+    def _looked_up(self, node: nodes.Expr, of: nodes.Expr, key: object) -> nodes.Node:
+        if isinstance(of, nodes.Name) and isinstance(key, str):
+            if key in self._constants.get(of.name, {}):
+                return nodes.Const(self._constants[of.name][key], lineno=node.lineno)
+            if of.name in self._read and not key.startswith("_") and (of.name != "links" or key in LINKS):
+                return self._read_past(of, key, node.lineno)
+        return self.generic_visit(node)
+
+    def _read_past(self, of: nodes.Name, key: str, tag: int) -> nodes.Expr:
+        if of.name in _HOISTED:
+            return nodes.Name(self._environment.hoisted(of.name, key), "load", lineno=tag)
+        return nodes.Filter(of, self._environment.looked_up(key), [], [], None, None, lineno=tag)
+
+
+class _AuditRewrite(_Rewrite):
+    def _printed(self, piece: nodes.Expr, writer: str) -> nodes.Expr:
+        tag, printed = piece.lineno, super()._printed(piece, writer)
+        muted = nodes.Name(MUTED, "load", lineno=tag)
+        test = nodes.Compare(nodes.Const(tag, lineno=tag), [nodes.Operand("notin", muted, lineno=tag)], lineno=tag)
+        return nodes.CondExpr(test, printed, nodes.Const("", lineno=tag), lineno=tag)

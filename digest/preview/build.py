@@ -1,0 +1,109 @@
+"""An issue written out as files: each variant as a client, a reader without HTML, and a relay get it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from digest.audience.database import open_database
+from digest.audience.readers import load_readers
+from digest.audience.samples import made_up_readers
+from digest.audience.store import Subscribers
+from digest.audience.subscriber import Subscriber
+from digest.compose.compiled import CompiledIssue
+from digest.errors import InputError, Place, Problem
+from digest.message.merge import Identity, MergeError, Merger
+from digest.newsletter import Newsletter
+
+
+def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: bool = False) -> dict[str, Any]:
+    """Write all variants of an issue into the folder `out`; returns what ``manifest.json`` holds.
+
+    The same issue gives the same bytes: messages are dated by the issue, and links carry the inert token. `real`
+    takes the readers of the database in place of made-up ones. Raises `InputError` for a reader who can't be merged.
+    """
+    day = date.fromisoformat(compiled.date)
+    merger = Merger(compiled, Identity.of(newsletter.settings), today=day)
+    variants: dict[str, Any] = {}
+    files: dict[str, bytes] = {"compiled.json": compiled.to_json().encode()}
+    for number, (reader, count) in enumerate(_one_each(merger, _readers(newsletter, compiled, real=real)), start=1):
+        name = f"variant-{number:02d}"
+        seen = merger.rendering(reader)
+        message = merger.message(reader, date=datetime.combine(day, time(), UTC), purpose="dry")
+        files[f"{name}.html"] = seen.html.encode()
+        files[f"{name}.txt"] = seen.text.encode()
+        files[f"{name}.eml"] = message.data
+        variants[name] = {
+            "sample": reader.email,
+            "readers": count if real else None,
+            "subject": seen.subject,
+            "conditions": dict(zip((c.expression for c in compiled.conditions), merger.variant(reader), strict=True)),
+            "html_bytes": len(seen.html.encode()),
+            "message_bytes": len(message.data),
+        }
+    files |= {f"assets/{p.name}": (newsletter.root / p.file).read_bytes() for p in compiled.pictures}
+    manifest = {
+        "issue": compiled.slug,
+        "fingerprint": compiled.fingerprint,
+        "variants": variants,
+        "files": {name: _hash(data) for name, data in sorted(files.items())},
+    }
+    _write(out, files | {"manifest.json": (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()})
+    return manifest
+
+
+def _readers(newsletter: Newsletter, compiled: CompiledIssue, *, real: bool) -> Iterator[Subscriber]:
+    if not real:
+        day = date.fromisoformat(compiled.date)
+        yield from made_up_readers(load_readers(newsletter.root), compiled, day)
+        return
+    if not newsletter.database.is_file():
+        place = Place(newsletter.shown(newsletter.database))
+        raise InputError(Problem(place, "there is no list yet", "digest subscribers import FILE", code="no-list"))
+    with closing(open_database(newsletter.database)) as connection:
+        yield from Subscribers(connection).all()
+
+
+def _one_each(merger: Merger, readers: Iterable[Subscriber]) -> list[tuple[Subscriber, int]]:
+    """The first reader of each variant, and how many get it; only those the issue is for."""
+    found: dict[tuple[bool, ...], tuple[Subscriber, int]] = {}
+    problems: dict[Problem, None] = {}
+    for reader in readers:
+        try:
+            if merger.gets(reader):
+                variant = merger.variant(reader)
+                first, count = found.get(variant, (reader, 0))
+                found[variant] = (first, count + 1)
+                if not count:
+                    merger.rendering(reader)
+        except MergeError as exc:
+            problems[exc.problem] = None
+    if problems:
+        raise InputError(problems)
+    return list(found.values())
+
+
+def _write(out: Path, files: dict[str, bytes]) -> None:
+    """Write all, and take away what an earlier build wrote here that is no more."""
+    try:
+        earlier = dict(json.loads((out / "manifest.json").read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = {}
+    for name, digest in earlier.items():
+        old = out / name
+        inside = old.resolve().is_relative_to(out.resolve())
+        if name not in files and inside and old.is_file() and _hash(old.read_bytes()) == digest:
+            old.unlink()
+    for name, data in files.items():
+        file = out / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Digest = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def call(digest: Digest, folder: Path) -> Digest:
+    """The real command in a copy of the repository's newsletter."""
+    return lambda *arguments, **more: digest(*arguments, cwd=folder, **more)
+
+
+def test_import_and_export(call: Digest, folder: Path) -> None:
+    """The sample list goes in, comes out, and the second time nothing changes."""
+    first = call("subscribers", "import", "subscribers/sample.csv")
+    assert first.returncode == 0, first.stderr
+    assert "30 rows: 30 added, 0 updated, 0 unchanged, 0 rejected" in first.stdout
+    exported = call("subscribers", "export")
+    assert exported.stdout.count("\n") == 31
+    (folder / "out.csv").write_text(exported.stdout, encoding="utf-8")
+    second = call("--json", "subscribers", "import", "out.csv")
+    report = json.loads(second.stdout)
+    assert (report["unchanged"], report["updated"], report["added"]) == (30, 0, 0)
+
+
+def test_rejected_rows_are_noticed(call: Digest, folder: Path) -> None:
+    """A bad row is said on standard error with its place, the good ones go in, and the exit code is 1."""
+    (folder / "new.csv").write_text("email,plan\nann@example.com,gold\nbob@example.com,pro\n")
+    done = call("subscribers", "import", "new.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("new.csv:2:2: plan “gold” is not among the declared values")
+    assert "2 rows: 1 added" in done.stdout
+    assert "new.csv.rejects.csv" in done.stdout
+    listed = json.loads(call("subscribers", "list", "--json").stdout)
+    assert [s["email"] for s in listed["subscribers"]] == ["bob@example.com"]
+
+
+def test_a_wrong_file_is_no_traceback(call: Digest, folder: Path) -> None:
+    """A list without an email column, or that is not there, is one located error and exit code 1."""
+    (folder / "new.csv").write_text("Name,Mail\nAnn,ann@example.com\n")
+    for name, message in (("new.csv", "no “email” column"), ("nowhere.csv", "cannot be read")):
+        done = call("subscribers", "import", name)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_one_reader_by_hand(call: Digest) -> None:
+    """Added, changed, shown, unsubscribed: each says what it did, and `show` shows all that is held."""
+    assert call("subscribers", "add", "Ann@example.com", "plan=pro", "seats=3").returncode == 0
+    assert call("subscribers", "add", "ann@example.com").returncode == 1
+    wrong = call("subscribers", "set", "ann@example.com", "plan=gold", "sets=4", "seats")
+    assert wrong.returncode == 1
+    assert call("subscribers", "set", "ann@example.com", "seats=4").stdout == "ann@example.com changed\n"
+    assert call("subscribers", "unsubscribe", "ANN@example.com", "--note", "by phone").returncode == 0
+    shown = json.loads(call("subscribers", "show", "ann@example.com", "--json").stdout)
+    assert (shown["subscriber"]["status"], shown["subscriber"]["note"]) == ("unsubscribed", "by phone")
+    assert shown["attributes"] == {"plan": "pro", "seats": 4}
+    for command in ("show", "unsubscribe"):
+        missing = call("subscribers", command, "bob@example.com")
+        assert missing.returncode == 1
+        assert "bob@example.com" in missing.stderr
+    assert call("subscribers", "show", "no address").returncode == 1
+
+
+def test_suppressions(call: Digest) -> None:
+    """An address is suppressed, listed, and taken off again; adding it twice is no error."""
+    assert "suppressed" in call("suppress", "add", "Ann@example.com", "--note", "lawyer").stdout
+    assert "already" in call("suppress", "add", "ann@EXAMPLE.com").stdout
+    assert json.loads(call("suppress", "list", "--json").stdout) == {
+        "suppressions": [{"address": "ann@example.com", "reason": "by hand", "note": "lawyer"}]
+    }
+    added = call("subscribers", "add", "ann@example.com")
+    assert "suppressed" in added.stderr
+    assert "no more" in call("suppress", "remove", "ann@example.com").stdout
+    assert json.loads(call("suppress", "list", "--json").stdout) == {"suppressions": []}
+
+
+def test_counting_segments(call: Digest) -> None:
+    """Each segment and each variant of an issue is counted; the variants add up to the readers."""
+    call("subscribers", "import", "subscribers/sample.csv")
+    call("subscribers", "unsubscribe", "sam@example.com")
+    plain = json.loads(call("segments", "--json").stdout)
+    assert plain["readers"] == 29
+    assert plain["excluded"] == {"unsubscribed": 1}
+    segments = plain["segments"]
+    assert segments["free"] + segments["pro"] + segments["enterprise"] == 29
+    assert segments["paying"] == segments["pro"] + segments["enterprise"]
+    done = call("segments", "2025-09-12-coopetition", "--json")
+    assert done.returncode == 0, done.stderr
+    variants = json.loads(done.stdout)["variants"]
+    assert sum(v["readers"] for v in variants) == 29
+    assert len({tuple(v["conditions"]) for v in variants}) > 2
+    unknown = call("segments", "2024-nothing")
+    assert unknown.returncode == 1

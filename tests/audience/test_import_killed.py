@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from digest.audience.database import open_database
+from digest.audience.importing import import_list
+from digest.audience.readers import Readers
+from digest.audience.store import Subscribers
+
+ROWS = 20_000
+
+# A process of its own that says when the second pass begins, and would go on to the end.
+IMPORT = """
+import sys
+from pathlib import Path
+from digest.audience.database import open_database
+from digest.audience.importing import import_list
+from digest.audience.readers import load_readers
+folder = Path(sys.argv[1])
+report = import_list(
+    open_database(folder / "digest.db"), folder / "list.csv", load_readers(folder),
+    progress=lambda what, rows: print(what, rows, flush=True),
+)
+"""
+
+
+@pytest.mark.parametrize("moment", ["checking 5000", "importing 1000", "importing 9000"])
+def test_a_killed_import_is_finished_by_the_next(
+    moment: str, declared: Path, readers: Readers, write: Callable[..., Path], repository: Path
+) -> None:
+    """`kill -9` in either pass, and the same import again: the list is whole, nothing is there twice, rows
+    that were in keep their token, and nothing is left lying about."""
+    file = write("email,plan\n" + "".join(f"reader{n}@example.com,pro\n" for n in range(ROWS)))
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORT, str(declared)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.strip() == moment:
+            break
+    time.sleep(random.uniform(0, 0.02))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+    connection = open_database(declared / "digest.db")
+    halfway = {s.email: s.token for s in Subscribers(connection).all()}
+    assert len(halfway) < ROWS
+    assert bool(halfway) == moment.startswith("importing")
+    report = import_list(connection, file, readers)
+    assert (report.effect.added, report.effect.unchanged) == (ROWS - len(halfway), len(halfway))
+    tokens = {s.email: s.token for s in Subscribers(connection).all()}
+    connection.close()
+    assert len(tokens) == ROWS
+    assert halfway.items() <= tokens.items()
+    assert sorted(p.name for p in declared.iterdir()) == ["config", "digest.db", "list.csv"]
