@@ -1,0 +1,102 @@
+"""`digest check`: all problems in one pass, for people and for other programs."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from digest.checks.issues import check
+from digest.newsletter import Newsletter
+
+TODAY = date(2025, 9, 12)
+
+
+def _told(folder, issue: str | None = None) -> list[str]:
+    return [str(problem) for problem in check(Newsletter.open(folder), issue, today=TODAY)]
+
+
+def _write(folder, text: str, head: str = '---\nsubject: "s"\npreheader: p\ndate: 2025-09-12\n---\n') -> None:
+    (folder / "issues" / "x.md").write_text(head + text)
+
+
+def test_the_sample_has_no_problems(folder) -> None:
+    """What the repository ships is clean: no error, no warning."""
+    assert _told(folder) == []
+
+
+def test_every_issue_is_checked(folder) -> None:
+    """Without a name, each issue's problems are told; with one, only its own."""
+    _write(folder, "::: hreo\n:::")
+    (folder / "issues" / "y.md").write_text("no front matter")
+    assert {line.split(":")[0] for line in _told(folder)} == {"issues/x.md", "issues/y.md"}
+    assert {line.split(":")[0] for line in _told(folder, "y")} == {"issues/y.md"}
+
+
+def test_readers_and_the_test_list_are_checked(folder) -> None:
+    """A bad declaration and a bad row of the test list are told with their lines."""
+    with (folder / "subscribers" / "test.csv").open("a") as rows:
+        rows.write("not an address,,,\n")
+    assert any(line.startswith("subscribers/test.csv:") for line in _told(folder))
+    readers = folder / "config" / "readers.toml"
+    readers.write_text(readers.read_text().replace("[segments]", '[segments]\nodd = "subscriber.plann"'))
+    assert any("config/readers.toml" in line and "plann" in line for line in _told(folder))
+
+
+@pytest.mark.parametrize(("paragraphs", "expected"), [(100, ""), (1_750, "warning"), (2_100, "error")])
+def test_the_size_that_gmail_clips(folder, paragraphs: int, expected: str) -> None:
+    """A warning when it gets tight, an error when the end would be cut off."""
+    _write(folder, "\n\n".join(f"Paragraph {n:04}." for n in range(paragraphs)))
+    found = [p.severity for p in check(Newsletter.open(folder), "x", today=TODAY) if p.code == "size"]
+    assert found == ([expected] if expected else [])
+
+
+def test_a_value_without_a_fallback_is_a_warning(folder) -> None:
+    """Whether real readers have it, the audit before a send knows; here it is worth a word."""
+    _write(folder, "At {{ subscriber.company }}.")
+    (line,) = [line for line in _told(folder, "x") if "company" in line]
+    assert line.startswith("issues/x.md:6:4: warning:")
+
+
+@pytest.mark.parametrize(
+    "head", ['---\nsubject: "s"\ndate: 2025-09-12\n---\n', '---\nsubject: "s"\npreheader: p\n---\n']
+)
+def test_what_an_inbox_would_lack(folder, head: str) -> None:
+    """No preheader, no date: told, with the line to add."""
+    _write(folder, "Words.", head)
+    (told,) = _told(folder, "x")
+    assert "add a line" in told
+
+
+def test_the_command_speaks_json_sarif_and_junit(folder, digest) -> None:
+    """Each format is whole and names the same problem at the same line; exit code 1."""
+    _write(folder, "::: hreo\n:::")
+    runs = {form: digest("check", "x", "--format", form, cwd=folder) for form in ("text", "json", "sarif", "junit")}
+    assert {run.returncode for run in runs.values()} == {1}
+    assert "issues/x.md:6: error: unknown block “hreo” (did you mean “hero”?)\n1 error" in runs["text"].stdout
+    (problem,) = json.loads(runs["json"].stdout)["problems"]
+    (result,) = json.loads(runs["sarif"].stdout)["runs"][0]["results"]
+    (failure,) = ET.fromstring(runs["junit"].stdout).iter("failure")
+    assert problem["line"] == result["locations"][0]["physicalLocation"]["region"]["startLine"] == 6
+    assert failure.attrib["type"] == problem["code"] == result["ruleId"] == "unknown-kind"
+
+
+def test_strict_fails_on_warnings(folder, digest) -> None:
+    """For a pipeline that wants none."""
+    _write(folder, "Words.", '---\nsubject: "s"\ndate: 2025-09-12\n---\n')
+    assert [digest("check", "x", *strict, cwd=folder).returncode for strict in ([], ["--strict"])] == [0, 1]
+
+
+def test_no_traceback_for_anything_broken(folder, digest) -> None:
+    """Files missing, not text, not YAML, not TOML: each a line with a place."""
+    (folder / "issues" / "a.md").write_bytes(b"\xff\xfe\x00")
+    (folder / "issues" / "b.md").write_text("---\na: [\n---\n")
+    (folder / "config" / "readers.toml").write_text("[attributes\n")
+    (folder / "templates" / "median" / "theme.toml").write_text("name = \n")
+    run = digest("check", cwd=folder)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stdout + run.stderr
+    for place in ("issues/a.md:1", "issues/b.md:", "config/readers.toml:1", "templates/median/theme.toml:1"):
+        assert place in run.stdout
