@@ -11,12 +11,13 @@ import click
 from digest.cli.options import Session, command, issue_argument
 from digest.cli.status import account_lines, moment
 from digest.compose.compiled import CompiledIssue
-from digest.delivery.deliver import Agenda, RunReport, Wishes, deliver, rehearse
+from digest.delivery.agenda import Agenda, RunReport, Wishes
+from digest.delivery.books import UnknownPolicy
+from digest.delivery.deliver import deliver, rehearse
 from digest.delivery.desk import open_desk
 from digest.delivery.guards import GUARDS
 from digest.delivery.plan import Plan, by_reason
 from digest.delivery.progress import ProgressLine, span, unwatched
-from digest.delivery.run import UnknownPolicy
 from digest.errors import HeldError, InputError, UsageError
 from digest.newsletter import Newsletter
 
@@ -70,6 +71,8 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
         raise UsageError("--out goes with --dry-run")
     if overrides and not yes:
         raise UsageError("--override needs --yes")
+    if limit and new_readers:
+        raise UsageError("--limit and --new-readers do not go together: send to the sample first")
     slug, compiled = _compose(newsletter, issue)
     report = deliver(
         newsletter,

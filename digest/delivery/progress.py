@@ -1,0 +1,89 @@
+"""How far a run is, and how that is shown: one line on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What this process has done so far, of `total` readers to try, in `seconds`."""
+
+    total: int
+    seconds: float
+    accepted: int = 0
+    deferred: int = 0
+    bounced: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    withdrawn: int = 0
+
+    @property
+    def done(self) -> int:
+        """Readers tried, or found gone; one who was tried again counts once."""
+        tries = self.accepted + self.deferred + self.bounced + self.rejected + self.unknown + self.withdrawn
+        return min(tries, self.total)
+
+    @property
+    def rate(self) -> float:
+        """Readers a second."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        """
+        >>> str(Progress(total=1000, seconds=10, accepted=240, bounced=10))
+        '250 of 1000 (25 %): 240 accepted, 10 bounced; 25/s, 30 s left'
+        """
+        parts = ("accepted", "deferred", "bounced", "rejected", "unknown", "withdrawn")
+        counts = [f"{getattr(self, part)} {part}" for part in parts if getattr(self, part) or part == "accepted"]
+        share = 100 * self.done // self.total if self.total else 100
+        pace = f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.1f}/s"
+        if self.rate and self.done < self.total:
+            pace += f", {span((self.total - self.done) / self.rate)} left"
+        return f"{self.done} of {self.total} ({share} %): {', '.join(counts)}; {pace}"
+
+
+Watch = Callable[[Progress, bool], None]
+"""Called several times a second with how far it is, and once at the end with True."""
+
+
+def unwatched(_progress: Progress, _at_end: bool) -> None:
+    """Nobody looks."""
+
+
+def span(seconds: float) -> str:
+    """
+    >>> span(0.27), span(30.2), span(170), span(7500)
+    ('0.3 s', '30 s', '3 min', '2 h 5 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class ProgressLine:
+    """Writes progress to a stream: rewriting one line on a terminal, else a line every ten seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._next = time.monotonic() + (0.0 if self._terminal else 10.0)
+
+    def __call__(self, progress: Progress, at_end: bool) -> None:
+        """See `Watch`."""
+        moment = time.monotonic()
+        if not at_end and moment < self._next:
+            return
+        self._next = moment + (0.2 if self._terminal else 10.0)
+        if self._terminal:
+            # ESC [ K: clear to the end of the line (ECMA-48)
+            self._stream.write(f"\r{progress}\x1b[K" + ("\n" if at_end else ""))
+        else:
+            self._stream.write(f"{progress}\n")
+        self._stream.flush()

@@ -1,0 +1,73 @@
+"""How the ledger commits: the durability rule, and SQLite's errors in our words.
+
+Commits run under ``synchronous=NORMAL``, which survives the death of the process but not a power cut,
+with a ``FULL`` one at least every 100 ms; with durability ``power`` every commit is ``FULL``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from digest.errors import HeldError, LaterError
+
+FULL_EVERY = 0.1  # seconds
+
+Durability = Literal["process", "power"]
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """SQLite's errors as ours: `LaterError` for a locked database, `HeldError` for a full or broken disk."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        if "locked" in str(exc) or "busy" in str(exc):
+            raise LaterError("the database is locked by another program; nothing is lost, run it again") from exc
+        raise HeldError(f"the database can't be written ({exc}); nothing more is sent until it can") from exc
+    except sqlite3.DatabaseError as exc:
+        raise HeldError(f"the database can't be used ({exc})") from exc
+
+
+class Storage:
+    """A connection (in autocommit mode) under the durability rule."""
+
+    def __init__(self, connection: sqlite3.Connection, durability: Durability = "process") -> None:
+        self.connection = connection
+        self._always_full = durability == "power"
+        self._full_at = 0.0
+        self._unsynced = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, rolled back when its body raises. Raises `LaterError` or `HeldError`."""
+        moment = time.monotonic()
+        full = self._always_full or moment - self._full_at >= FULL_EVERY
+        db = self.connection
+        with storage_errors():
+            db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        self._unsynced = not full
+        if full:
+            self._full_at = moment
+
+    def change(self, statement: str, values: Sequence[object]) -> int:
+        """One statement in a transaction of its own; returns the number of rows it changed."""
+        with self.transaction() as db:
+            return db.execute(statement, values).rowcount
+
+    def sync(self) -> None:
+        """Make sure that no commit older than `FULL_EVERY` lacks its fsync; to be called that often."""
+        if self._unsynced and time.monotonic() - self._full_at >= FULL_EVERY:
+            with self.transaction() as db:  # any write will do: its fsync covers the log before it
+                db.execute("UPDATE runs SET state = state WHERE id = (SELECT max(id) FROM runs)")

@@ -1,0 +1,93 @@
+"""The inbox as pages: the list, one message with all its parts, and its download."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from digest.preview.inbox import Inbox, Received
+from digest.preview.pages import email_document, page
+from digest.preview.workbench import Workbench
+
+LISTED = 200
+_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_TABS = {"html": "Email", "text": "Plain text", "headers": "Headers", "attachments": "Attachments", "source": "Source"}
+
+
+class MailPages:
+    """Handlers; each runs in a worker thread."""
+
+    def __init__(self, workbench: Workbench, port: int, inbox: Inbox) -> None:
+        self._workbench = workbench
+        self._port = port
+        self._inbox = inbox
+
+    def list(self, request: Request) -> Response:
+        """The messages, latest first, filtered by the words searched for."""
+        words = request.query_params.get("q", "")[:200]
+        found = [row for row in self._inbox.summaries() if row.matches(words)]
+        return self._page("inbox.html", rows=found[::-1][:LISTED], total=len(found), q=words)
+
+    def message(self, request: Request) -> Response:
+        """One message: email, text, headers, attachments or source."""
+        message = self._message(request)
+        parts = [part for part, _ in message.parts()]
+        html, text = message.html(), message.text()
+        there = {"html": html is not None, "text": text is not None, "attachments": bool(parts)}
+        tabs = [(key, label) for key, label in _TABS.items() if there.get(key, True)]
+        wanted = request.query_params.get("part", "")
+        tab = wanted if wanted in dict(tabs) else tabs[0][0]
+        return self._page(
+            "message.html",
+            message=message,
+            summary=message.summary(),
+            from_=message.header("From") or message.mail_from,
+            tabs=tabs,
+            tab=tab,
+            text=text or "",
+            headers=message.headers() if tab == "headers" else [],
+            parts=parts,
+            source=message.data.decode("utf-8", "replace") if tab == "source" else "",
+            earlier=message.number - 1,
+            later=message.number + 1 if message.number < len(self._inbox) else 0,
+        )
+
+    def html(self, request: Request) -> Response:
+        """The HTML part alone, for the frame; pictures it carries itself are shown from it."""
+        message = self._message(request)
+        base = f"/inbox/{message.number}/part/"
+        html = re.sub(
+            r"(?<=[\"'(])cid:([^\"')\s]{1,300})",
+            lambda match: base + quote(match[1], safe=""),
+            message.html() or "",
+        )
+        return email_document(html, self._port)
+
+    def part(self, request: Request) -> Response:
+        """A picture inside the message, by its Content-ID (RFC 2392)."""
+        wanted = request.path_params["cid"]
+        for part, data in self._message(request).parts():
+            if part.cid == wanted and part.content_type in _PICTURES:
+                return Response(data, media_type=part.content_type)
+        raise HTTPException(404, "There is no such picture in this message.")
+
+    def download(self, request: Request) -> Response:
+        """The message as it came over the wire."""
+        message = self._message(request)
+        headers = {"Content-Disposition": f'attachment; filename="message-{message.number}.eml"'}
+        return Response(message.data, media_type="message/rfc822", headers=headers)
+
+    def _message(self, request: Request) -> Received:
+        message = self._inbox.get(request.path_params["number"])
+        if message is None:
+            raise HTTPException(404, "There is no such message.")
+        return message
+
+    def _page(self, name: str, **context: object) -> HTMLResponse:
+        newsletter = self._workbench.newsletter.settings.newsletter
+        frame = {"newsletter_name": newsletter.name, "inbox": self._inbox, "here": "inbox"}
+        return page(name, frame | context)

@@ -1,0 +1,37 @@
+import { fetchPage, listen } from "./live.js";
+
+document.documentElement.classList.add("js");
+
+let asking = null;
+let again = false;
+
+// Cards that did not change keep their miniature: only the others are exchanged.
+async function refresh() {
+  if (asking) {
+    again = true;
+    return;
+  }
+  asking = fetchPage(location.href).catch(() => null);
+  const page = await asking;
+  asking = null;
+  if (page?.ok) show(page);
+  if (again) {
+    again = false;
+    refresh();
+  }
+}
+
+function show(page) {
+  const key = (card) => card.dataset.slug;
+  const old = [...document.querySelectorAll(".issue-card")];
+  const fresh = [...page.querySelectorAll(".issue-card")];
+  if (old.map(key).join() !== fresh.map(key).join() || page.querySelector(".problems") || document.querySelector(".problems")) {
+    document.getElementById("fresh").replaceChildren(...page.getElementById("fresh").childNodes);
+    return;
+  }
+  old.forEach((card, index) => {
+    if (card.innerHTML !== fresh[index].innerHTML) card.replaceWith(fresh[index]);
+  });
+}
+
+listen({ changed: refresh, looked: refresh });

@@ -1,0 +1,214 @@
+"""What the workbench knows of a newsletter: the latest look at each issue, kept until a file changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from digest.compose.compiled import CompiledIssue
+from digest.errors import InputError, Place, Problem
+from digest.issue.frontmatter import read_front_matter, split_front_matter
+from digest.issue.model import FrontMatter
+from digest.message.merge import Identity, Merger
+from digest.newsletter import Newsletter
+from digest.preview.readers import Audience, MadeUp
+
+EXCERPT_LINES = 2
+"""Lines shown above and below the one that is wrong."""
+MAX_EXCERPT_BYTES = 2 * 1024 * 1024
+_SHOWN = ("issues", "templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One issue as last seen.
+
+    `merger` is the last good rendering's and may be older than `problems`; None when there never was one.
+    `front` is what stands above the text now, as far as it can be read.
+    """
+
+    slug: str
+    file: Path
+    generation: int
+    front: FrontMatter | None = None
+    compiled: CompiledIssue | None = None
+    merger: Merger | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether what is shown is older than what is written."""
+        return bool(self.problems)
+
+    @property
+    def title(self) -> str:
+        """The issue's title, or its slug while it can't be read."""
+        if self.compiled is not None:
+            return self.compiled.title
+        return (self.front and (self.front.title or self.front.subject)) or self.slug
+
+    @property
+    def date(self) -> date | None:
+        """The issue's date, if it has one."""
+        return self.front.date if self.front is not None and self.front.date != date.min else None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a file around the one that is wrong: number, text, whether it is the one."""
+
+    lines: tuple[tuple[int, str, bool], ...]
+
+
+class Workbench:
+    """A newsletter open in the browser. Safe to use from several threads."""
+
+    def __init__(self, newsletter: Newsletter, *, overrides: Mapping[str, object] | None = None) -> None:
+        self._newsletter = newsletter
+        self._overrides = overrides or {}
+        self._problems: tuple[Problem, ...] = ()
+        self._lock = threading.Lock()
+        self._looks: dict[str, Look] = {}
+        self._made_up = MadeUp()
+        self._generation = 1
+        self._all_changed = 1
+        self._changed: dict[str, int] = {}
+
+    @property
+    def newsletter(self) -> Newsletter:
+        """The newsletter with its settings as last read well."""
+        return self._newsletter
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What keeps the settings from being read, if anything."""
+        return self._problems
+
+    def looks(self) -> list[Look]:
+        """Every issue as far as it is known, newest name first; those not looked at yet have generation 0."""
+        looks = [self._looks.get(slug) or Look(slug, file, 0) for slug, file in self._files().items()]
+        return sorted(looks, key=lambda look: look.slug, reverse=True)
+
+    def stale(self) -> list[str]:
+        """Issues that changed since they were last looked at, newest name first."""
+        return [look.slug for look in self.looks() if not self._fresh(look.slug)]
+
+    def look(self, slug: str) -> Look | None:
+        """The issue as it is now, composed if it changed; None when there is no such issue.
+
+        While it can't be composed, the look carries the problems over the last good rendering.
+        """
+        with self._lock:
+            file = self._files().get(slug)
+            if file is None:
+                self._looks.pop(slug, None)
+                return None
+            if not self._fresh(slug):
+                self._looks[slug] = self._compose(slug, file, self._looks.get(slug))
+            return self._looks[slug]
+
+    def audience(self, look: Look | None = None) -> Audience:
+        """Everyone an issue can be shown to."""
+        return Audience(self._newsletter, self._made_up, look.compiled if look else None, self._today())
+
+    def changed(self, paths: Iterable[Path]) -> set[str]:
+        """Take note of saved files; the slugs to look at again come out. Never waits for a look under way.
+
+        To be called from one thread only.
+        """
+        generation = self._generation + 1
+        slugs = {self._slug_of(path) for path in paths}
+        if None in slugs:
+            self._reopen()
+            self._all_changed = generation
+            touched = set(self._files())
+        else:
+            touched = {slug for slug in slugs if slug}
+            self._changed.update(dict.fromkeys(touched, generation))
+        self._generation = generation
+        return touched
+
+    def excerpt(self, place: Place | None) -> Excerpt | None:
+        """The lines around a problem; None when there are none to show.
+
+        Only of what an author writes: settings may hold what must not be shown.
+        """
+        if place is None or not place.line:
+            return None
+        root = self._newsletter.root
+        file = (root / place.file).resolve()
+        ours = any(file.is_relative_to(root / name) for name in _SHOWN)
+        if not ours or not file.is_file() or file.stat().st_size > MAX_EXCERPT_BYTES:
+            return None
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        first = max(1, place.line - EXCERPT_LINES)
+        shown = enumerate(lines[first - 1 : place.line + EXCERPT_LINES], start=first)
+        return Excerpt(tuple((n, text[:400], n == place.line) for n, text in shown))
+
+    def _reopen(self) -> None:
+        try:
+            self._newsletter = Newsletter.open(self._newsletter.root, overrides=self._overrides)
+            self._problems = ()
+        except InputError as exc:  # the settings as last read stay in use
+            self._problems = exc.problems
+
+    def _fresh(self, slug: str) -> bool:
+        look = self._looks.get(slug)
+        wanted = max(self._all_changed, self._changed.get(slug, 0))
+        return look is not None and look.generation >= wanted
+
+    def _slug_of(self, path: Path) -> str | None:
+        """The issue a file belongs to alone; empty for none (a list of readers); None for all of them."""
+        root = self._newsletter.root
+        if path.is_relative_to(root / "subscribers"):
+            return ""
+        for slug, file in self._files().items():
+            whole = file.parent if file.name == "index.md" else file
+            if path == whole or path.is_relative_to(whole):
+                return slug
+        return None
+
+    def _today(self) -> date:
+        return datetime.now(ZoneInfo(self._newsletter.settings.newsletter.timezone)).date()
+
+    def _files(self) -> dict[str, Path]:
+        try:
+            files = self._newsletter.issue_files()
+        except InputError as exc:  # an issue that is there twice: the others go on
+            twice = {Path(p.place.file).stem for p in exc.problems if p.place}
+            pages = self._newsletter.root.glob("issues/*.md")
+            return {page.stem: page for page in sorted(pages)} | dict.fromkeys(twice, self._newsletter.root)
+        return files
+
+    def _compose(self, slug: str, file: Path, last: Look | None) -> Look:
+        # Heavy imports happen where they are used: MJML, premailer and their own.
+        from digest.compose.composer import compile_issue
+
+        generation = self._generation  # before the file is read: a save from now on makes this look stale
+        front = read_front(file)
+        try:
+            compiled = compile_issue(self._newsletter, file)
+            merger = Merger(compiled, Identity.of(self._newsletter.settings), today=self._today())
+        except InputError as exc:
+            problems = exc.problems
+        except Exception as exc:  # noqa: BLE001 - the page must stay up over the last good rendering
+            what = f"could not be composed: {exc or type(exc).__name__}"
+            cure = f"digest build {slug} --debug tells the whole story"
+            problems = (Problem(Place(self._newsletter.shown(file)), what, cure, code="internal"),)
+        else:
+            return Look(slug, file, generation, front, compiled, merger)
+        good = last or Look(slug, file, 0)
+        return Look(slug, file, generation, front or good.front, good.compiled, good.merger, problems)
+
+
+def read_front(file: Path) -> FrontMatter | None:
+    """What stands above the text of an issue as far as it can be read, else None."""
+    try:
+        parts = split_front_matter(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return read_front_matter(parts[0], Place(file.name, 2))[0] if parts else None

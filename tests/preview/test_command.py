@@ -1,0 +1,74 @@
+"""`digest preview` from the shell: where it listens, what it says, how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+
+from digest.cli.preview import FIRST_PORT
+from digest.errors import UsageError
+from digest.preview.server import listen, port_of
+
+
+@contextmanager
+def _preview(folder: Path, repository: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "digest", "preview", *options],
+        env=os.environ | {"PYTHONPATH": str(repository), "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_opens_at_the_issue_and_ends_with_ctrl_c(folder: Path, repository: Path) -> None:
+    """It prints the issue's address, serves it there, and Ctrl+C is its normal end."""
+    with _preview(folder, repository, "fir", "--port", "0") as (process, said):
+        address = re.search(r"http://127\.0\.0\.1:\d+/issues/first", said)
+        assert address is not None, said
+        assert "Three stories" in httpx.get(address[0]).text
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=15)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_next_port_is_said(folder: Path, repository: Path) -> None:
+    """When the usual port is in use it takes the next free one and says so."""
+    try:
+        taken = listen(FIRST_PORT, FIRST_PORT)
+    except UsageError:  # somebody else's: as good
+        taken = listen(0, 0)
+    with closing(taken), _preview(folder, repository) as (_, said):
+        assert f"port {FIRST_PORT} is in use" in said
+        assert f":{FIRST_PORT}/" not in said
+
+
+def test_wrong_calls_are_told(folder: Path, repository: Path) -> None:
+    """A port in use, an issue there is none of, and a folder without a newsletter are told and leave at once."""
+    with closing(listen(0, 0)) as taken, _preview(folder, repository, "--port", str(port_of(taken))) as (process, _):
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 2
+        assert "in use" in errors
+    with _preview(folder, repository, "frist") as (process, _):
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 1
+        assert "did you mean “first”?" in errors
+    with _preview(folder.parent, repository) as (process, _):
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 1
+        assert "digest init" in errors
