@@ -11,7 +11,7 @@ MJML and inlining run once, whatever the number of readers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -26,6 +26,7 @@ from digest.compose.inlining import inline_css
 from digest.compose.merging import MergeTemplates
 from digest.compose.mjml import render_mjml
 from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
+from digest.compose.notes import NoteConditions
 from digest.compose.sections import Sections
 from digest.compose.text import PlainText
 from digest.compose.theme import Theme, load_theme
@@ -101,13 +102,14 @@ class _Composer:
         html = ArticleHtml(work)
         context = self._context(subject, preheader)
         sections = Sections(work, html, context)
+        work.note_conditions = NoteConditions(work).gather(self.issue.body)
         sections.gather(self.issue.body)
         body = self._with_footer(self.issue.body)
         drawn = sections.draw(body)
         self._check_anchors()
         audience = self._audience()
         page = "" if work.problems else self._page(drawn, context)
-        text = self._text(sections)
+        text = self._text(sections, body)
         if work.problems:
             raise InputError(_ordered(work.problems))
         merge = MergeTemplates(work.table)
@@ -242,11 +244,14 @@ class _Composer:
     # ---- the page
 
     def _with_footer(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        """Every issue ends with the way out, also one that does not say so."""
-        if any(node.kind == "block" and node.text == "footer" for node in nodes):
-            return nodes
+        """Every issue ends with its footnotes and then the way out, also one that does not say so."""
+        footer = next((n for n in nodes if n.kind == "block" and n.text == "footer"), None)
         place = nodes[-1].place if nodes else Place(self.issue.file, 1)
-        return (*nodes, Node("block", place, "footer"))
+        notes = [n for n in nodes if n.kind == "notes"]
+        rest = [n for n in nodes if n.kind != "notes" and n is not footer]
+        if footer and not notes:
+            return nodes
+        return (*rest, *notes, footer or Node("block", place, "footer"))
 
     def _page(self, drawn: str, context: dict[str, Any]) -> str:
         work, theme = self.work, self.theme
@@ -262,7 +267,7 @@ class _Composer:
         html = work.markers_to_comments(work.put_back(html))
         return str(_packed(inline_css(html, css)))
 
-    def _text(self, sections: Sections) -> str:
+    def _text(self, sections: Sections, body: Sequence[Node]) -> str:
         """The plain-text part: masthead, issue, way out."""
         work, settings = self.work, self.work.newsletter.settings.newsletter
         place = Place(self.issue.file, 1)
@@ -274,7 +279,7 @@ class _Composer:
         if leave.url or leave.mailto:
             lines += ["", f"Unsubscribe: <{work.expression('links.unsubscribe', place)}>"]
         plain = PlainText(work, sections.entries)
-        return plain.letter(self.issue.body, opening, "\n".join(filter(lambda x: x is not None, lines)))
+        return plain.letter(body, opening, "\n".join(filter(lambda x: x is not None, lines)))
 
     def _source(self, text: str) -> str:
         """A text with its tags as they were written, for reports."""

@@ -6,17 +6,19 @@ It never passes through MJML (see `Workspace.hold`). Texts are escaped here; Jin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import urlsplit
 
 from digest.compose.compiled import Link, Picture
+from digest.compose.highlight import highlighted
 from digest.compose.pictures import load_picture
 from digest.compose.workspace import Workspace, is_buttons, is_picture, known_attributes
 from digest.errors import InputError, nearest
 from digest.issue.model import Node
 
 SCHEMES = ("http", "https", "mailto", "tel")
+_TASKS = {"open": '<span class="box">&#9744;</span> ', "done": '<span class="box">&#9745;</span> '}
 _INLINE = {"strong": "strong", "em": "em", "strike": "s"}
 
 
@@ -51,20 +53,24 @@ class ArticleHtml:
             case "quote":
                 known_attributes(node, (), self._work, "a quotation")
                 return f"<blockquote{self._id(node)}{_class(node)}>{self.blocks(node.children)}</blockquote>"
-            case "code":
-                return f'<pre class="code"><code>{escape(node.text.rstrip())}</code></pre>'
             case "table":
                 return self._table(node)
-            case "rule":
-                return '<hr class="rule">'
-            case "block" if node.text == "only":
-                known_attributes(node, (), self._work, "only")
-                return self.blocks(node.children)
+            case "definitions":
+                return f"<dl>{''.join(self._definition(child) for child in node.children)}</dl>"
+            case "notes":
+                return "".join(self._note(note) for note in node.children)
             case "block":
-                told = f"the block “{node.text}” can't stand inside another"
-                self._work.wrong(node.place, told, "close the other first with “:::”", code="block")
-                return ""
-        raise AssertionError(f"no such node: {node.kind}")
+                return self._inner_block(node)
+        return _leaf(node)
+
+    def _inner_block(self, node: Node) -> str:
+        """Only `only` may stand inside another block: it draws nothing of its own."""
+        if node.text == "only":
+            known_attributes(node, (), self._work, "only")
+            return self.blocks(node.children)
+        told = f"the block “{node.text}” can't stand inside another"
+        self._work.wrong(node.place, told, "close the other first with “:::”", code="block")
+        return ""
 
     def _paragraph(self, node: Node) -> str:
         if is_picture(node):
@@ -90,10 +96,33 @@ class ArticleHtml:
     def _item(self, node: Node, tight: bool) -> str:
         if node.kind == "statement":
             return self._work.marker(node.text)
-        parts = [
+        parts = [_TASKS[node.attrs["task"]]] if "task" in node.attrs else []
+        parts += [
             self.inline(c.children) if tight and c.kind == "paragraph" else self._conditional(c) for c in node.children
         ]
-        return f"<li>{''.join(parts)}</li>"
+        kind = ' class="task"' if "task" in node.attrs else ""
+        return f"<li{kind}>{''.join(parts)}</li>"
+
+    def _definition(self, node: Node) -> str:
+        if node.kind == "term":
+            return f"<dt>{self.inline(node.children)}</dt>"
+        return f"<dd>{self._only_inline(node.children) or self.blocks(node.children)}</dd>"
+
+    def _only_inline(self, nodes: Sequence[Node]) -> str:
+        """The words of a single plain paragraph, which need no paragraph of their own."""
+        plain = len(nodes) == 1 and nodes[0].kind == "paragraph" and not nodes[0].attrs
+        return self.inline(nodes[0].children) if plain else ""
+
+    def _note(self, note: Node) -> str:
+        """A footnote, for those readers who get a reference to it."""
+        work, number = self._work, note.attrs["number"]
+        begin = end = ""
+        if condition := work.note_conditions.get(number, ""):
+            begin = work.statement("if", f"if {condition}", note.place)
+            end = work.statement("endif", "endif", note.place)
+        back = f'<a class="note-mark" href="#note-ref-{number}">{number}</a>'
+        words = self._only_inline(note.children) or self.blocks(note.children)
+        return f'{begin}<p class="note" id="note-{number}">{back}&#160; {words}</p>{end}'
 
     def _table(self, node: Node) -> str:
         known_attributes(node, (), self._work, "a table")
@@ -189,6 +218,11 @@ class ArticleHtml:
                 return "\n"
             case "break":
                 return "<br>\n"
+            case "html":
+                return node.text
+            case "note_ref":
+                number = node.attrs["number"]
+                return f'<sup class="note-ref"><a id="note-ref-{number}" href="#note-{number}">{number}</a></sup>'
             case "code_span":
                 known_attributes(node, (), self._work, "code")
                 return f'<code class="code">{escape(node.text, quote=False)}</code>'
@@ -238,3 +272,14 @@ class ArticleHtml:
 
 def _class(node: Node) -> str:
     return f' class="{escape(" ".join(node.classes))}"' if node.classes else ""
+
+
+def _leaf(node: Node) -> str:
+    match node.kind:
+        case "code":
+            return f'<pre class="code"><code>{highlighted(node.text.rstrip(), node.attrs["info"])}</code></pre>'
+        case "rule":
+            return '<hr class="rule">'
+        case "html":
+            return node.text
+    raise AssertionError(f"no such node: {node.kind}")

@@ -7,9 +7,11 @@ block that a reader does not get.
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from html import unescape
 
 from digest.compose.fields import Entry, Split, heading_link, split_items
 from digest.compose.theme import Kind
@@ -64,6 +66,13 @@ class PlainText:
                 return f"{self._table(node)}\n\n"
             case "rule":
                 return "* * *\n\n"
+            case "html":
+                words = self._wrapped(_words(node.text), indent, indent)
+                return f"{words}\n\n" if words.strip() else ""
+            case "definitions":
+                return self._definitions(node, indent)
+            case "notes":
+                return "".join(self._note(note) for note in node.children)
         raise AssertionError(f"no such node: {node.kind}")
 
     def _kind(self, node: Node) -> str:
@@ -171,6 +180,7 @@ class PlainText:
                 out.append("".join(item.text.split()))
                 continue
             mark = f"{number}. " if node.attrs["ordered"] else "- "
+            mark += {"open": "[ ] ", "done": "[x] ", "": ""}[item.attrs.get("task", "")]
             number += 1
             inner = indent + " " * len(mark)
             first, *rest = item.children or (Node("paragraph", item.place),)
@@ -181,6 +191,25 @@ class PlainText:
             below = self._blocks(rest, inner)
             out.append(body + (below.rstrip("\n") + "\n" if below else ""))
         return "".join(out)
+
+    def _definitions(self, node: Node, indent: str) -> str:
+        out = []
+        for child in node.children:
+            if child.kind == "term":
+                out.append(f"{indent}{self._inline(child.children)}\n")
+            else:
+                out.append(self._blocks(child.children, f"{indent}    "))
+        return "".join(out)
+
+    def _note(self, note: Node) -> str:
+        mark = f"[{note.attrs['number']}] "
+        body = self._blocks(note.children, " " * len(mark))
+        piece = mark + body[len(mark) :]
+        condition = self._work.note_conditions.get(note.attrs["number"], "")
+        if not condition:
+            return piece
+        begin = self._work.statement("if", f"if {condition}", note.place)
+        return f"{begin}{piece}{self._work.statement('endif', 'endif', note.place)}"
 
     def _table(self, node: Node) -> str:
         """Aligned columns; a table too wide for that becomes one line a cell."""
@@ -208,6 +237,10 @@ class PlainText:
                 return "\n"
             case "image":
                 return f"[{node.text}]" if node.text else ""
+            case "html":
+                return _words(node.text)
+            case "note_ref":
+                return f"[{node.attrs['number']}]"
             case "em":
                 return f"_{self._inline(node.children)}_"
             case "link":
@@ -243,6 +276,11 @@ class PlainText:
             for n, line in enumerate(text.split("\n"))
         ]
         return "\n".join(lines)
+
+
+def _words(html: str) -> str:
+    """What an author's own HTML says, in one line."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " " if "\n" in html else "", html)).split())
 
 
 def _columns(text: str) -> int:

@@ -41,12 +41,13 @@ class Workspace:
     assets_base: str
     table: TagTable = field(init=False)
     held: dict[str, str] = field(default_factory=dict)
-    markers: dict[str, str] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     pictures: dict[str, Picture] = field(default_factory=dict)
     anchors: dict[str, Place] = field(default_factory=dict)
     resolved: dict[str, str] = field(default_factory=dict)
     """Links of our own forms (``issue:slug``) and the addresses they have become."""
+    note_conditions: dict[str, str] = field(default_factory=dict)
+    """For each footnote's number the expression of who gets a reference to it; empty for everyone."""
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -184,6 +184,13 @@ def _status(node: yaml.Node) -> str:
     return value
 
 
+def _boolean(node: yaml.Node) -> bool:
+    value = _text(node)
+    if value not in ("true", "false"):
+        raise ValueError(f"“{value}” is neither true nor false")
+    return value == "true"
+
+
 def _language(node: yaml.Node) -> str:
     value = _filled(node)
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
@@ -204,4 +211,5 @@ _READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "timezone": _zone,
     "theme": _filled,
     "language": _language,
+    "trusted": _boolean,
 }

@@ -37,10 +37,10 @@ class Node:
     """One piece of the issue.
 
     Kinds. Structure: ``block`` (`text` is its kind), ``statement`` (`text` is one or more tokens that condition
-    the nodes after it). Blocks of Markdown: ``paragraph heading list item quote code table row cell rule``.
-    Inline: ``text strong em strike code_span link image break softbreak``. `attrs` hold what the author put in
-    braces, and what the kind itself needs (``href``, ``src``, ``title``, ``level``, ``ordered``, ``start``,
-    ``align``, ``info``).
+    the nodes after it). Blocks of Markdown: ``paragraph heading list item quote code table row cell rule html
+    definitions term definition notes note``. Inline: ``text strong em strike code_span link image break softbreak
+    html note_ref``. `attrs` hold what the author put in braces, and what the kind itself needs (``href``, ``src``,
+    ``title``, ``level``, ``ordered``, ``start``, ``align``, ``info``, ``task``, ``number``).
     """
 
     kind: str
@@ -86,6 +86,7 @@ class FrontMatter:
     timezone: str = ""
     theme: str = "median"
     language: str = ""
+    trusted: bool = False
     places: Mapping[str, Place] = field(default_factory=dict)
 
 

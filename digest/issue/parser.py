@@ -66,6 +66,7 @@ class _Parser:
     def __init__(self, file: Path, root: Path, slug: str, language: str, text: str) -> None:
         self.file, self.root, self.slug, self.language, self.text = file, root, slug, language, text
         self.table = TagTable.for_text(text)
+        self.trusted = False
         self.problems: list[Problem] = []
 
     def parse(self) -> Issue:
@@ -81,6 +82,7 @@ class _Parser:
             front, problems = read_front_matter(source, Place(shown, 2))
             self.problems.extend(problems)
             front = self._lift_front(front, shown)
+            self.trusted = front.trusted
         body = "\n".join(self.text.split("\n")[first:])
         nodes = self._read(body, Place(shown, first + 1), front.language or self.language, (self.file.resolve(),))
         if not nodes and not self.problems:
@@ -108,7 +110,7 @@ class _Parser:
         lifted = lift(text, self.table, start.at(start.line, 1))
         self.problems.extend(lifted.problems)
         places = [start.at(start.line + line) for line in (*lifted.lines, len(text.split("\n")))]
-        reader = MarkdownReader(self.table, language)
+        reader = MarkdownReader(self.table, language, trusted=self.trusted)
         nodes = reader.read(lifted.text, places)
         self.problems.extend(reader.problems)
         self._check_nodes(nodes)

@@ -188,3 +188,44 @@ def test_values_are_escaped_where_they_stand(compose, render) -> None:
     assert "<script" not in seen.html
     assert seen.html.count("&lt;script&gt;") >= 3
     assert seen.subject == 'Hi <script>"x"</script>'
+
+
+NOTES = """
+All[^a] of you.
+
+{segments="pro"}
+For pros.[^b]
+
+{% if subscriber.country == "DE" %}
+Germans.[^c]
+{% else %}
+Others.[^d]
+{% endif %}
+
+::: roundup
+## R
+### One {segments="free"}
+Free.[^b]
+:::
+
+[^a]: Note a.
+[^b]: Note b.
+[^c]: Note c.
+[^d]: Note d.
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "notes"),
+    [
+        ({"plan": "pro", "country": "DE"}, "abc"),
+        ({"plan": "enterprise"}, "ad"),
+        ({"plan": "free"}, "abd"),
+    ],
+)
+def test_a_footnote_comes_with_its_reference(compose, render, values, notes: str) -> None:
+    """Those who get a reference get the note, and nobody else, in both parts."""
+    seen = render(compose(NOTES), **values)
+    for part in (seen.html, seen.text):
+        assert re.findall(r"Note (\w)\.", part) == list(notes)
+    assert set(re.findall(r'href="#(note-\d)"', seen.html)) == set(re.findall(r'id="(note-\d)"', seen.html))

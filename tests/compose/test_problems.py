@@ -33,7 +33,7 @@ from digest.compose import composer
         ("![alt](https://example.com/x.png)", "is on another server"),
         ("![alt](../../../etc/passwd)", "outside the newsletter's folder"),
         ("![alt](x.md)", "“x.md” is not a picture"),
-        ("<b>raw</b>", "HTML can't stand in an issue"),
+        ("<script>x</script>", "“<script>” can't stand in an issue"),
         ("## A {#x}\n\n## B {#x}", "“#x” stands twice (first on line 6)"),
         ("::: story\n## A\nWords.\n::: promo\n## B\n:::\n:::", "the block “promo” can't stand inside another"),
         ('::: story {by="bob"}\n## A\nWords.\n:::', "unknown author “bob”"),

@@ -206,3 +206,60 @@ def test_includes_are_parsed_in_their_place(parse, tmp_path) -> None:
 def test_includes_stay_inside_and_end(parse, told, name: str) -> None:
     """Nothing outside the folder is read, and nothing includes itself."""
     assert len(told(parse(f'::: include {{file="{name}"}}\n:::\n'))) == 1
+
+
+def test_footnotes_tasks_and_definitions(parse, nodes) -> None:
+    """What CommonMark lacks and writers use: each becomes a node of its own."""
+    issue = parse("A[^a] b^[at once].\n\n- [ ] open\n- [x] done\n\nTerm\n: Meaning\n\n[^a]: Note.\n")
+    assert not issue.problems
+    assert [n.attrs["number"] for n in nodes(issue, "note_ref")] == ["1", "2"]
+    assert [n.plain for n in nodes(issue, "note")] == ["Note.", "at once"]
+    assert [(n.attrs["task"], n.plain) for n in nodes(issue, "item")] == [("open", "open"), ("done", "done")]
+    assert [n.plain for n in nodes(issue, "definitions")[0].children] == ["Term", "Meaning"]
+
+
+@pytest.mark.parametrize("text", ["See [^x].", "See.\n\n[^x]: Never referred to."])
+def test_footnotes_without_their_other_half(parse, told, text: str) -> None:
+    """A reference to nothing, and a note that nothing refers to, are told."""
+    (line,) = told(parse(text))
+    assert "footnote" in line
+
+
+def test_bare_links_and_emoji(parse, nodes) -> None:
+    """An address is a link, a name between colons its emoji, and other colons are left alone."""
+    issue = parse("See https://example.com/a_b. :rocket: at 10:30:45, :nothing: and `:rocket:`")
+    assert [n.attrs["href"] for n in nodes(issue, "link")] == ["https://example.com/a_b"]
+    assert "🚀 at 10:30:45, :nothing: and :rocket:" in issue.body[0].plain
+
+
+@pytest.mark.parametrize(
+    ("html", "kept"),
+    [
+        ('<b onclick="x()">b</b>', "<b>|</b>"),
+        ('<a href="javascript:x">b</a>', "<a>|</a>"),
+        ('<span style="position:fixed" class="k">b</span>', '<span class="k">|</span>'),
+        ("a<br>b", "<br>"),
+    ],
+)
+def test_an_authors_html_is_made_harmless(parse, nodes, html: str, kept: str) -> None:
+    """Known elements pass without their dangerous parts."""
+    issue = parse(html)
+    assert not issue.problems
+    assert "|".join(n.text for n in nodes(issue, "html")) == kept
+
+
+@pytest.mark.parametrize("html", ["<script>x</script>", "<img src=x>", "<iframe>", "<style>*{}</style>", "<form>"])
+def test_html_that_may_not_stand_is_told(parse, told, html: str) -> None:
+    """Refused with its line, never dropped without a word; a trusting issue may."""
+    (line, *_) = told(parse(html))
+    assert line.startswith("issues/x.md:5: error:")
+    assert not parse(
+        html + ("" if "/" in html or "img" in html else html.replace("<", "</")),
+        head="---\nsubject: s\ntrusted: true\n---\n\n",
+    ).problems
+
+
+@pytest.mark.parametrize("html", ["a <b>b", "<div>\n\ntext", "- <i>a\n- b</i>", "text</b>"])
+def test_html_is_closed_where_it_is_opened(parse, told, html: str) -> None:
+    """An element left open would swallow what comes after it."""
+    assert any("closed" in line or "closes" in line for line in told(parse(html)))

@@ -1,0 +1,89 @@
+"""Who gets a footnote: those readers, and only those, who get a reference to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from digest.compose.fields import split_items
+from digest.compose.workspace import Workspace
+from digest.issue.model import Node
+
+
+@dataclass(slots=True)
+class NoteConditions:
+    """Walks an issue in reading order, with the conditions around each reference."""
+
+    work: Workspace
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def gather(self, nodes: Sequence[Node]) -> dict[str, str]:
+        """For each note's number the expression of who gets it, empty for everyone."""
+        self._siblings(nodes, ())
+        return {
+            number: "" if "" in sources else " or ".join(f"({s})" for s in dict.fromkeys(sources))
+            for number, sources in self.found.items()
+        }
+
+    def _siblings(self, nodes: Iterable[Node], around: tuple[str, ...]) -> None:
+        """One container: its statements govern what follows among the same siblings."""
+        branches: list[list[str]] = []  # per open statement: the conditions passed over, the last one in force
+        for node in nodes:
+            if node.kind in ("statement", "text"):
+                for token in self.work.table.pattern.findall(node.text):
+                    self._step(token, branches)
+                continue
+            inner = (*around, *(_in_force(branch) for branch in branches))
+            if segments := self.work.segments_expression(node.attrs.get("segments"), node.place):
+                inner = (*inner, segments)
+            if node.kind == "note_ref":
+                self._reference(node, inner)
+            elif node.kind != "notes":
+                self._inside(node, inner)
+
+    def _inside(self, node: Node, around: tuple[str, ...]) -> None:
+        kind = self.work.theme.kinds.get(node.text) if node.kind == "block" else None
+        if kind is None or not kind.from_source("items"):
+            self._siblings(node.children, around)
+            return
+        split = split_items(node.children)
+        self._siblings(split.lead, around)
+        flat: list[Node] = []  # an item and the statements around it, as one sequence
+        for head, content, before, after in split.items:
+            item = Node("item", head.place, attrs=head.attrs, children=(*head.children, *content))
+            flat += [*before, item, *after]
+        self._siblings(flat, around)
+
+    def _reference(self, node: Node, around: tuple[str, ...]) -> None:
+        if "for" in around:
+            told = "a footnote can't be referred to in a loop"
+            self.work.wrong(node.place, told, "put the reference after “{% endfor %}”", code="note")
+        source = " and ".join(f"({c})" for c in around)
+        self.found.setdefault(node.attrs["number"], []).append(source)
+
+    def _step(self, token: str, branches: list[list[str]]) -> None:
+        tag = self.work.table.tags[token]
+        words = " ".join(tag.source.split())
+        if tag.kind == "if":
+            branches.append([words.removeprefix("if ")])
+        elif tag.kind == "for":
+            branches.append(["for"])
+        elif tag.kind == "elif" and branches:
+            branches[-1].append(words.removeprefix("elif "))
+        elif tag.kind == "else" and branches:
+            branches[-1].append("true")
+        elif tag.kind in ("endif", "endfor") and branches:
+            branches.pop()
+
+
+def _in_force(branch: Sequence[str]) -> str:
+    """The condition under which a reader gets the current branch of a statement.
+
+    >>> _in_force(["a"]), _in_force(["a", "b"]), _in_force(["a", "true"])
+    ('a', 'not (a) and (b)', 'not (a)')
+    """
+    *passed, current = branch
+    parts = [f"not ({c})" for c in passed]
+    if not passed:
+        return current
+    return " and ".join(parts if current == "true" else [*parts, f"({current})"])
