@@ -28,6 +28,7 @@ from digest.compose.mjml import render_mjml
 from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
 from digest.compose.notes import NoteConditions
 from digest.compose.sections import Sections
+from digest.compose.slim import slim
 from digest.compose.text import PlainText
 from digest.compose.theme import Theme, load_theme
 from digest.compose.workspace import Workspace
@@ -265,7 +266,7 @@ class _Composer:
             work.problems.extend(exc.problems)
             return ""
         html = work.markers_to_comments(work.put_back(html))
-        return str(_packed(inline_css(html, css)))
+        return slim(_packed(inline_css(html, css)))
 
     def _text(self, sections: Sections, body: Sequence[Node]) -> str:
         """The plain-text part: masthead, issue, way out."""
