@@ -13,11 +13,14 @@ from urllib.parse import urlsplit
 from digest.compose.compiled import Link, Picture
 from digest.compose.highlight import highlighted
 from digest.compose.pictures import load_picture
-from digest.compose.workspace import Workspace, is_buttons, is_picture, known_attributes
+from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row, known_attributes
 from digest.errors import InputError, nearest
 from digest.issue.model import Node
 
 SCHEMES = ("http", "https", "mailto", "tel")
+GAP = 16  # CSS pixels between pictures side by side
+MEDIA_WIDTH = 160  # of a picture with text beside it, where its author names none
+_LAYOUT = 'role="presentation" cellpadding="0" cellspacing="0" width="100%"'
 _TASKS = {"open": '<span class="box">&#9744;</span> ', "done": '<span class="box">&#9745;</span> '}
 _INLINE = {"strong": "strong", "em": "em", "strike": "s"}
 
@@ -75,6 +78,10 @@ class ArticleHtml:
     def _paragraph(self, node: Node) -> str:
         if is_picture(node):
             return self.figure(node)
+        if is_picture_row(node):
+            return self._picture_row(node)
+        if is_media(node):
+            return self._media(node)
         if is_buttons(node):
             gap = '<td class="button-gap" width="10">&nbsp;</td>'
             cells = gap.join(self._button(link) for link in node.children if link.kind == "link")
@@ -165,6 +172,38 @@ class ArticleHtml:
             '<table class="figure" role="presentation" cellpadding="0" cellspacing="0" width="100%">'
             f"<tr><td>{html}</td></tr>{row}</table>"
         )
+
+    def _picture_row(self, node: Node) -> str:
+        """Pictures side by side, as wide as the text together; on phones one under the other."""
+        known_attributes(node, (), self._work, "a row of pictures")
+        shown = [c for c in node.children if c.kind in ("image", "link")]
+        width = (self._work.theme.content_width - GAP * (len(shown) - 1)) // len(shown)
+        cells = [
+            f'<td class="pictures-cell" width="{width}" valign="top">{self._cell_picture(c, width)}</td>' for c in shown
+        ]
+        gap = f'<td class="pictures-gap" width="{GAP}">&nbsp;</td>'
+        return f'<table class="pictures"{self._id(node)} {_LAYOUT}><tr>{gap.join(cells)}</tr></table>'
+
+    def _media(self, node: Node) -> str:
+        """A picture with the words of its paragraph beside it; on phones above them."""
+        known_attributes(node, ("width",), self._work, "a picture with text")
+        first, _, *words = node.children
+        wanted = node.attrs.get("width", "")
+        width = int(wanted) if wanted.isdigit() else MEDIA_WIDTH
+        picture = self._cell_picture(first, min(width, self._work.theme.content_width // 2))
+        return (
+            f'<table class="media"{self._id(node)} {_LAYOUT}><tr>'
+            f'<td class="media-picture" width="{width + GAP}" valign="top">{picture}</td>'
+            f'<td class="media-text" valign="top"><p>{self.inline(words)}</p></td></tr></table>'
+        )
+
+    def _cell_picture(self, node: Node, width: int) -> str:
+        image = node.children[0] if node.kind == "link" else node
+        picture = self.picture(image, width=str(width))
+        if picture is None:
+            return ""
+        html = self._img(picture)
+        return f'<a href="{escape(self.link(node))}">{html}</a>' if node.kind == "link" else html
 
     def picture(self, image: Node, width: str = "") -> Picture | None:
         """The measured picture of an image node; None (and a problem noted) when there is none."""

@@ -15,7 +15,7 @@ from html import unescape
 
 from digest.compose.fields import Entry, Split, heading_link, split_items
 from digest.compose.theme import Kind
-from digest.compose.workspace import Workspace, is_buttons, is_picture
+from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row
 from digest.issue.model import Node
 
 WIDTH = 72
@@ -163,6 +163,8 @@ class PlainText:
             words = ": ".join(filter(None, (image.attrs["title"].rstrip(".:"), image.text)))
             piece = self._wrapped(f"[{words}]", indent, indent) if words else ""
             return f"{piece}\n\n" if piece else ""
+        if is_picture_row(node) or is_media(node):
+            return self._pictures(node, indent)
         if is_buttons(node):
             lines = [
                 f"{indent}{self._inline(c.children)}:\n{indent}{self._url(c)}\n"
@@ -171,6 +173,14 @@ class PlainText:
             ]
             return "".join(lines) + "\n"
         return f"{self._wrapped(self._inline(node.children), indent, indent)}\n\n"
+
+    def _pictures(self, node: Node, indent: str) -> str:
+        """Each picture's description on a line of its own, then the words beside it."""
+        alone = [c for c in node.children if c.kind == "image" or is_picture(Node("paragraph", c.place, children=(c,)))]
+        words = [c for c in node.children if c not in alone]
+        pieces = [self._paragraph(Node("paragraph", c.place, children=(c,)), indent) for c in alone]
+        rest = self._inline(words).strip()
+        return "".join(pieces) + (f"{self._wrapped(rest, indent, indent)}\n\n" if rest else "")
 
     def _list(self, node: Node, indent: str) -> str:
         out = []

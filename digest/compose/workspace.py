@@ -209,6 +209,23 @@ def is_picture(node: Node) -> bool:
     )
 
 
+def is_picture_row(node: Node) -> bool:
+    """Pictures side by side: a paragraph of two or more images and nothing else."""
+    if node.kind != "paragraph":
+        return False
+    shown = [c for c in node.children if c.kind != "softbreak" and (c.kind != "text" or c.text.strip())]
+    return len(shown) > 1 and all(is_picture(Node("paragraph", node.place, children=(c,))) for c in shown)
+
+
+def is_media(node: Node) -> bool:
+    """A picture with text beside it: a paragraph that begins with an image on a line of its own."""
+    if node.kind != "paragraph" or len(node.children) < 3:
+        return False
+    first, second = node.children[:2]
+    alone = is_picture(Node("paragraph", node.place, children=(first,)))
+    return alone and second.kind == "softbreak" and not is_picture_row(node)
+
+
 def is_buttons(node: Node) -> bool:
     """A paragraph of nothing but links with the class ``button``."""
     links = [child for child in node.children if child.kind == "link"]

@@ -70,7 +70,7 @@ def test_outlooks_markup_and_the_doctype_stay(compose) -> None:
     assert html.startswith("<!DOCTYPE html>")
     assert html.count("<!--[if") == html.count("<![endif]") > 4
     assert "@media" in html
-    assert "prefers-color-scheme: dark" in html
+    assert "prefers-color-scheme:dark" in html
     assert "fonts.googleapis" not in html
 
 
