@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "compose": {*FOUNDATION, "issue", "audience"},
     "audience": {"errors", "expressions", "toml", COMPILED},
     "message": {"errors", "expressions", "sections", "settings", "audience", COMPILED},
-    "delivery": {*FOUNDATION, "audience", "message", COMPILED},
+    "delivery": {*FOUNDATION, "audience", "message", COMPILED, "compose.pictures"},
     "checks": {*FOUNDATION, "audience", "compose", "message"},
     "preview": {*FOUNDATION, "issue", "audience", "compose", "message", "delivery", "checks"},
 }
@@ -30,7 +30,7 @@ ONE_IMPORTER = {
     "aiosmtplib": {"delivery/relay.py"},
     "pydantic_settings": {"settings.py"},
     "markdown_it": {"issue/markdown.py", "issue/directives.py", "issue/tree.py"},
-    "PIL": {"compose/pictures.py"},
+    "PIL": {"compose/imaging.py"},
 }
 """Library → the files that import it, so that each can be replaced in one place."""
 

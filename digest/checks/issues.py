@@ -82,13 +82,15 @@ def _merged(
             # What a made-up reader lacks a real one may have; the audit before a send knows.
             lacks = exc.problem.code == "missing-value"
             problems.append(replace(exc.problem, severity="warning" if lacks else "error"))
-    return [*problems, *_size(Place(newsletter.shown(file)), largest)]
+    return [*problems, *_size(Place(newsletter.shown(file)), compiled, largest)]
 
 
-def _size(place: Place, largest: int) -> Iterator[Problem]:
+def _size(place: Place, compiled: CompiledIssue, largest: int) -> Iterator[Problem]:
+    room = sorted(compiled.sizes, key=lambda size: -size.bytes)[:3]
+    parts = ", ".join(f"{size.kind} of line {size.place.line}: {size.bytes:,}" for size in room if size.place.line)
     if largest > CLIPPED:
         told = f"the HTML of the largest variant has {largest:,} bytes: Gmail clips a message at {CLIPPED:,}"
-        yield Problem(place, told, "move a part to the web and link to it", code="size")
+        yield Problem(place, told, f"most of it: {parts}; move a part to the web and link to it", code="size")
     elif largest > TIGHT:
         told = f"the HTML of the largest variant has {largest:,} of the {CLIPPED:,} bytes that Gmail shows"
-        yield Problem(place, told, severity="warning", code="size")
+        yield Problem(place, told, f"most of it: {parts}", severity="warning", code="size")

@@ -17,6 +17,8 @@ FORMS = {
     "list": "a list",
     "items": "items begun by ###",
     "contents": "made from the items of the issue",
+    "html": "a fence of HTML",
+    "mjml": "a fence of MJML",
     "body": "the text",
     "attribute": "in the braces",
 }

@@ -56,11 +56,21 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """The bytes of HTML that one block takes (all variants together), or the ``frame`` around them."""
+
+    kind: str
+    bytes: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture the HTML shows.
 
-    `name` is what it is published as (content hash and suffix), `file` the path relative to the
-    newsletter's folder, `width` and `height` its size in CSS pixels as shown.
+    `name` is what it is published as: a hash over the source's bytes and what is done to them, and a suffix.
+    `file` is the path relative to the newsletter's folder, or, for a theme's, to what the package carries.
+    `width` and `height` are its size in CSS pixels as shown, `pixels` the width of the published file.
     """
 
     name: str
@@ -69,6 +79,20 @@ class Picture:
     height: int
     alt: str
     place: Place
+    pixels: int = 0
+
+
+ATTACHED = "cid:"
+"""An `assets_base` of this and a domain: the pictures travel in the message."""
+
+
+def picture_address(base: str, name: str) -> str:
+    """Where the HTML finds a picture: published under `base`, or attached (RFC 2392).
+
+    >>> picture_address("https://news.example.com/assets", "a1.png"), picture_address("cid:news.example.com", "a1.png")
+    ('https://news.example.com/assets/a1.png', 'cid:a1.png@news.example.com')
+    """
+    return f"{ATTACHED}{name}@{base.removeprefix(ATTACHED)}" if base.startswith(ATTACHED) else f"{base}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +101,8 @@ class CompiledIssue:
 
     `segments` holds every segment the issue needs, directly or through another, by name, as expressions.
     `constants` are the values of `newsletter` and `issue` in the templates. `audience` is the expression
-    of who gets it (``true`` for everyone). `assets_base` is what picture addresses start with in `html`.
+    of who gets it (``true`` for everyone). `assets_base` is what picture addresses are made of in `html`
+    (`picture_address`).
     """
 
     slug: str
@@ -98,6 +123,12 @@ class CompiledIssue:
     links: tuple[Link, ...] = ()
     pictures: tuple[Picture, ...] = ()
     assets_base: str = ""
+    sizes: tuple[Size, ...] = ()
+
+    @property
+    def attaches(self) -> bool:
+        """Whether the pictures travel in the message (``assets.mode = "cid"``)."""
+        return self.assets_base.startswith(ATTACHED)
 
     @property
     def fingerprint(self) -> str:
@@ -107,7 +138,7 @@ class CompiledIssue:
         that a reader gets.
         """
         content = self.to_dict()
-        for key in ("slug", "conditions", "asks", "links"):
+        for key in ("slug", "conditions", "asks", "links", "sizes"):
             del content[key]
         content = _without_places(content)
         canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -134,6 +165,7 @@ class CompiledIssue:
             ("asks", Ask),
             ("links", Link),
             ("pictures", Picture),
+            ("sizes", Size),
         ):
             raw[name] = tuple(kind(**{**v, "place": Place(**v["place"])}) for v in raw[name])
         return cls(**raw)

@@ -20,14 +20,16 @@ from typing import Any
 from markupsafe import Markup
 
 from digest.audience.readers import Readers, check_expression, load_readers
-from digest.compose.compiled import CompiledIssue, Link
+from digest.compose.compiled import ATTACHED, CompiledIssue, Link, picture_address
 from digest.compose.html import ArticleHtml
 from digest.compose.inlining import inline_css
 from digest.compose.merging import MergeTemplates
 from digest.compose.mjml import render_mjml
 from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
 from digest.compose.notes import NoteConditions
+from digest.compose.pictures import load_asset
 from digest.compose.sections import Sections
+from digest.compose.sizes import take_sizes
 from digest.compose.slim import slim
 from digest.compose.text import PlainText
 from digest.compose.theme import Theme, load_theme
@@ -45,7 +47,7 @@ RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
 def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None = None) -> CompiledIssue:
     """Compose one issue of `newsletter`.
 
-    `assets_base` is what picture addresses start with in place of ``assets.base_url``. Raises `InputError` with
+    `assets_base` is what picture addresses start with, whatever ``[assets]`` says. Raises `InputError` with
     every problem of the issue, its theme and the declarations of readers it uses.
     """
     slug = file.parent.name if file.name == "index.md" else file.stem
@@ -67,7 +69,8 @@ def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
     if theme is None:
         raise InputError(_ordered(problems))
     settings = newsletter.settings
-    base = assets_base or settings.assets.base_url or f"{settings.newsletter.base_url}/assets"
+    hosted = settings.assets.base_url or f"{settings.newsletter.base_url}/assets"
+    base = assets_base or (f"{ATTACHED}{settings.newsletter.domain}" if settings.assets.mode == "cid" else hosted)
     work = Workspace(newsletter, issue, readers or Readers(), theme, base.rstrip("/"), problems=problems)
     try:
         return _Composer(work).compose()
@@ -109,7 +112,7 @@ class _Composer:
         drawn = sections.draw(body)
         self._check_anchors()
         audience = self._audience()
-        page = "" if work.problems else self._page(drawn, context)
+        page, sizes = ("", ()) if work.problems else take_sizes(self._page(drawn, context), work)
         text = self._text(sections, body)
         if work.problems:
             raise InputError(_ordered(work.problems))
@@ -132,8 +135,9 @@ class _Composer:
             conditions=tuple(conditions_of(self._used_tags(), local)),
             asks=tuple(dict.fromkeys(ask for tag in self.issue.tags.values() for ask in asks_of(tag))),
             links=tuple(Link(self._source(link.url), self._source(link.text), link.place) for link in work.links),
-            pictures=tuple(work.pictures.values()),
+            pictures=tuple(picture for picture in work.pictures.values() if picture.name in page),
             assets_base=work.assets_base,
+            sizes=sizes,
         )
 
     # ---- front matter
@@ -195,7 +199,18 @@ class _Composer:
                 "unsubscribe": work.expression("links.unsubscribe", footer) if leave.url or leave.mailto else "",
                 "view": work.expression("links.view", footer),
             },
+            "asset": self._asset,
         }
+
+    def _asset(self, name: str, width: int | None = None) -> dict[str, Any]:
+        """``asset("icons/x.png", 24)`` in a theme: its own picture; what is wrong is told at the template's line."""
+        try:
+            picture = load_asset(name, self.theme.folders, width, Place(self.theme.shown("theme.toml")))
+        except InputError as exc:
+            raise LookupError("; ".join(filter(None, (exc.problems[0].message, exc.problems[0].cure)))) from exc
+        self.work.pictures[picture.name] = picture
+        address = picture_address(self.work.assets_base, picture.name)
+        return {"src": address, "width": picture.width, "height": picture.height}
 
     def _constants(self) -> dict[str, dict[str, str]]:
         """`newsletter` and `issue` as the author's own expressions read them."""

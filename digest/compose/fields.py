@@ -10,113 +10,22 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from digest.compose.html import ArticleHtml
+from digest.compose.items import Entry, Item, begins_item, heading_link, split_items
 from digest.compose.theme import Field, Kind
 from digest.compose.workspace import Workspace, balanced, is_buttons, is_picture, known_attributes
 from digest.errors import nearest
 from digest.issue.model import Node
+from digest.issue.raw_html import cleaned, unbalanced
 
-ORDER = ("heading", "items", "picture", "quote", "attribution", "buttons", "list", "contents", "body")
+ORDER = ("heading", "items", "picture", "quote", "attribution", "buttons", "list", "contents", "html", "mjml", "body")
 ITEM_ATTRIBUTES = ("level", "short", "date", "label")
 
 _DASH = re.compile(r"\s*(?:—|–|--)\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An item as the contents list names it. `begin` and `end` are markers of its conditions."""
-
-    title: str
-    anchor: str
-    text: str
-    begin: str = ""
-    end: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item of a listing kind, ready for the theme: HTML fields are held tokens."""
-
-    title: str
-    url: str
-    id: str
-    number: str
-    date: str
-    date_long: str
-    label: str
-    body: str
-    picture: dict[str, Any] | None
-    classes: tuple[str, ...]
-    begin: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A listing block taken apart: what stands before the first item, and each item's nodes.
-
-    `before` and `after` of an item are statements that stand between it and its neighbours.
-    """
-
-    lead: tuple[Node, ...]
-    items: tuple[tuple[Node, tuple[Node, ...], tuple[Node, ...], tuple[Node, ...]], ...]
-
-    @property
-    def conditional(self) -> bool:
-        """Whether a reader may get fewer items than are written, so that each reader's are counted when merged."""
-        return any(before or "segments" in head.attrs for head, _, before, _ in self.items)
-
-
-def split_items(nodes: Sequence[Node]) -> Split:
-    """Cut the nodes of a listing block at its ``###`` headings.
-
-    Statements right above a heading belong to that item; those at the very end to the last one.
-    """
-    starts = [n for n, node in enumerate(nodes) if _begins_item(node)]
-    if not starts:
-        return Split(tuple(nodes), ())
-    lead, before = _tail(nodes[: starts[0]])
-    items = []
-    for start, end in zip(starts, [*starts[1:], len(nodes)], strict=True):
-        content, after = _tail(nodes[start + 1 : end])
-        last = end == len(nodes)
-        items.append((nodes[start], content, before, after if last else ()))
-        before = after
-    return Split(lead, tuple(items))
-
-
-def _begins_item(node: Node) -> bool:
-    return node.kind == "heading" and node.attrs["level"] == "3"
-
-
-def _tail(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-    """The nodes without the statements at their end, and those statements."""
-    end = len(nodes)
-    while end and nodes[end - 1].kind == "statement":
-        end -= 1
-    return tuple(nodes[:end]), tuple(nodes[end:])
-
-
-def heading_link(heading: Node) -> Node | None:
-    """The link of a heading that is one link and nothing else."""
-    only = heading.children[0] if len(heading.children) == 1 else None
-    return only if only is not None and only.kind == "link" else None
-
-
-def item_id(heading: Node, taken: set[str]) -> str:
-    """The item's own id, else one made of its words, not among `taken`."""
-    if own := heading.attrs.get("id"):
-        return own
-    words = re.sub(r"Zq\w+?qZ", "", heading.plain)
-    slug = "-".join(re.findall(r"\w+", words.lower()))[:48].strip("-") or "item"
-    made, count = slug, 2
-    while made in taken:
-        made, count = f"{slug}-{count}", count + 1
-    taken.add(made)
-    return made
 
 
 @dataclass(slots=True)
@@ -160,6 +69,8 @@ class FieldReader:
             "buttons": self._buttons,
             "list": self._list,
             "contents": lambda: [replace(entry, title=self.work.hold(entry.title)) for entry in self.contents],
+            "html": self._raw_html,
+            "mjml": self._raw_mjml,
             "body": self._body,
         }
         return readers[source]
@@ -182,7 +93,7 @@ class FieldReader:
 
     def _heading(self) -> str:
         listing = self.kind.from_source("items")
-        node = self._take(lambda n: n.kind == "heading" and not (listing and _begins_item(n)))
+        node = self._take(lambda n: n.kind == "heading" and not (listing and begins_item(n)))
         if node is None:
             return ""
         known_attributes(node, ("level",), self.work, "a title")
@@ -218,17 +129,24 @@ class FieldReader:
         known_attributes(node, ("width",), self.work, "a picture")
         link = node.children[0] if node.children[0].kind == "link" else None
         image = link.children[0] if link else node.children[0]
-        picture = self.html.picture(image, width=node.attrs.get("width", ""))
-        if picture is None:
-            return None
-        return {
-            "src": self.html.source(picture),
-            "alt": picture.alt,
-            "caption": image.attrs["title"],
-            "width": picture.width,
-            "height": picture.height,
-            "href": self.html.link(link) if link else "",
-        }
+        href = self.html.link(link) if link else ""
+
+        def fit(room: int) -> dict[str, Any] | None:
+            """The picture where it has `room` CSS pixels: no more of it is published than is shown."""
+            picture = self.html.picture(image, width=node.attrs.get("width", ""), room=int(room))
+            if picture is None:
+                return None
+            return {
+                "src": self.html.source(picture),
+                "alt": picture.alt,
+                "caption": image.attrs["title"],
+                "width": picture.width,
+                "height": picture.height,
+                "href": href,
+                "fit": fit,
+            }
+
+        return fit(self.work.theme.content_width)
 
     def _buttons(self) -> list[dict[str, str]]:
         found = []
@@ -264,6 +182,29 @@ class FieldReader:
     def _body(self) -> str:
         nodes, self.rest = self.rest, []
         return self.work.hold(self.html.blocks(nodes))
+
+    # ---- raw markup: a fence of code whose words are not shown but used
+
+    def _raw_html(self) -> str:
+        node = self._take(lambda n: n.kind == "code")
+        if node is None:
+            return ""
+        kept, refused = cleaned(node.text, trusted=self.work.issue.front.trusted)
+        if refused:
+            cure = "trust the issue with “trusted: true” in its front matter"
+            self.work.wrong(node.place, f"“{refused[:40]}” can't stand in an issue", cure, code="html")
+        self.work.problems.extend(unbalanced([Node("html", node.place, kept)]))
+        return self.work.hold(kept)
+
+    def _raw_mjml(self) -> str:
+        node = self._take(lambda n: n.kind == "code")
+        if node is None:
+            return ""
+        if not self.work.issue.front.trusted:
+            cure = "say “trusted: true” in the front matter"
+            self.work.wrong(node.place, "MJML of its own needs an issue that is trusted", cure, code="html")
+            return ""
+        return Markup(node.text)  # noqa: S704 - the author's, in an issue that says so
 
     # ---- items
 
@@ -375,13 +316,7 @@ def _wanted(declared: Field) -> str:
         "body": "a text",
         "attribute": f'{declared.name}="…" in its braces',
         "contents": "items in the issue’s other blocks",
+        "html": "a fence of HTML, “```html”",
+        "mjml": "a fence of MJML, “```mjml”",
     }
     return forms[declared.source]
-
-
-def entry_title(head: Node, html: ArticleHtml) -> tuple[str, str]:
-    """An item's words in the contents list: as HTML, and plain."""
-    if short := head.attrs.get("short"):
-        return escape(short, quote=False), short
-    link = heading_link(head)
-    return html.inline(link.children if link else head.children), head.plain

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import urlsplit
 
-from digest.compose.compiled import Link, Picture
+from digest.compose.compiled import Link, Picture, picture_address
 from digest.compose.highlight import highlighted
 from digest.compose.pictures import load_picture
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row, known_attributes
@@ -21,7 +21,7 @@ SCHEMES = ("http", "https", "mailto", "tel")
 GAP = 16  # CSS pixels between pictures side by side
 MEDIA_WIDTH = 160  # of a picture with text beside it, where its author names none
 _LAYOUT = 'role="presentation" cellpadding="0" cellspacing="0" width="100%"'
-_TASKS = {"open": '<span class="box">&#9744;</span> ', "done": '<span class="box">&#9745;</span> '}
+_TASKS = {"open": '<span class="tick">&#9744;</span> ', "done": '<span class="tick">&#9745;</span> '}
 _INLINE = {"strong": "strong", "em": "em", "strike": "s"}
 
 
@@ -205,24 +205,23 @@ class ArticleHtml:
         html = self._img(picture)
         return f'<a href="{escape(self.link(node))}">{html}</a>' if node.kind == "link" else html
 
-    def picture(self, image: Node, width: str = "") -> Picture | None:
-        """The measured picture of an image node; None (and a problem noted) when there is none."""
+    def picture(self, image: Node, width: str = "", room: int | None = None) -> Picture | None:
+        """The measured picture of an image node; None (and a problem noted) when there is none.
+
+        `room` are the CSS pixels it may take, those of the text by default.
+        """
         work = self._work
         known_attributes(image, ("src", "title", "width"), work, "a picture")
         if not image.text:
             cure = "write ![what it shows](…): readers with pictures off, and screen readers, get these words"
             work.wrong(image.place, f"the picture “{image.attrs['src']}” has no description", cure, code="alt")
-        if urlsplit(image.attrs["src"]).scheme:
-            cure = "save it beside the issue: a reader must not need another server"
-            work.wrong(image.place, f"the picture “{image.attrs['src']}” is on another server", cure, code="picture")
-            return None
         width = image.attrs.get("width", width)
         try:
-            picture, _ = load_picture(
+            picture = load_picture(
                 image.attrs["src"],
                 work.issue.path.parent,
                 work.newsletter.root,
-                work.theme.content_width,
+                room or work.theme.content_width,
                 width,
                 image.text,
                 image.place,
@@ -235,7 +234,7 @@ class ArticleHtml:
 
     def source(self, picture: Picture) -> str:
         """The address a picture is shown from."""
-        return f"{self._work.assets_base}/{picture.name}"
+        return picture_address(self._work.assets_base, picture.name)
 
     def _img(self, picture: Picture) -> str:
         return (

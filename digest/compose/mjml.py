@@ -1,45 +1,68 @@
 """MJML to HTML through MRML (mjml-python). The only user of `mjml`.
 
-What MRML gets wrong is cured here before and after it; see the comments. Article HTML never passes through it.
+::
+
+    read and check (mjml_lint) → defaults written out, HTML held (mjml_cures) → MRML → what it left out → HTML
+
+What MRML gets wrong is cured on the way or refused; see `mjml_cures` and `mjml_lint`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mjml import mjml2html
 
+from digest.compose.mjml_cures import Cures
+from digest.compose.mjml_defaults import write_defaults
+from digest.compose.mjml_lint import read_mjml
 from digest.errors import InputError, Place, Problem
 
-_TAG = re.compile(r"<[A-Za-z][^\s/>]*(?:\s+[^\s=>/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'))?)*\s*/?>")
-_VALUE = re.compile(r"(=\s*)(\"[^\"]*\"|'[^']*')")
-_GAP = re.compile(r"(</?mj-[^>]*>)[ \t]+(?=</?mj-)")
 _MSO_SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
 
 
-def render_mjml(source: str, place: Place) -> str:
-    """The HTML of an MJML document. `place` is the layout's, for what MRML reports.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A page, the rules of ``<mj-style inline="inline">`` for what is put into it later, and what has no effect."""
 
-    Raises `InputError` in MRML's own words: it knows no files and gives byte offsets.
+    html: str
+    css: str
+    warnings: tuple[Problem, ...] = ()
+
+
+def draw_mjml(source: str, place: Place, files: Sequence[str] = ()) -> Drawn:
+    """The HTML of an MJML document, with a doctype. Its style sheet is inlined where there are no tokens in the way.
+
+    `place` names the file that lines belong to, `files` those of stamped tags (`mjml_tree.stamp`). Raises
+    `InputError` with every problem of the document.
     """
+    source = str(source)  # slicing a Markup is slow
+    root, problems = read_mjml(source, place, files)
+    if root is None or any(problem.severity == "error" for problem in problems):
+        raise InputError(problems)
+    cures = Cures(_unused_word(source))
+    write_defaults(root)
+    cures.before(root)
     try:
         # No `fonts`: the default ones add a link to a font server, and nothing is fetched from the network.
-        html = mjml2html(_cured(source), fonts={})
+        html = mjml2html(root.written(), fonts={})
     except ValueError as exc:
         raise InputError(Problem(place, f"not MJML: {exc}", code="mjml")) from exc
     # premailer drops a lower-case doctype, and without one clients fall back to quirks mode.
     html = re.sub(r"^\s*<!doctype html>", "<!DOCTYPE html>", html, count=1, flags=re.IGNORECASE)
-    return _MSO_SEAM.sub("", html)
+    return Drawn(_MSO_SEAM.sub("", cures.after(html)), cures.css, tuple(problems))
 
 
-def _cured(source: str) -> str:
-    # MRML prints attribute values in Rust's debug format: keep them plain ASCII on one line.
-    cured = _TAG.sub(lambda tag: _VALUE.sub(_cured_value, tag[0]), source)
-    # A space without a newline between children of mj-head and the like is an error.
-    return _GAP.sub(r"\1", cured)
+def render_mjml(source: str, place: Place, files: Sequence[str] = ()) -> str:
+    """The HTML alone of `draw_mjml`."""
+    return draw_mjml(source, place, files).html
 
 
-def _cured_value(value: re.Match[str]) -> str:
-    quote, inside = value[2][0], " ".join(value[2][1:-1].split())
-    plain = "".join(c if " " <= c <= "~" and c not in '\\"' else f"&#{ord(c)};" for c in inside)
-    return f"{value[1]}{quote}{plain}{quote}"
+def _unused_word(source: str) -> str:
+    """Letters that stand nowhere in the source."""
+    word = "zh"
+    while word in source:
+        word += "h"
+    return word

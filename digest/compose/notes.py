@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from digest.compose.fields import split_items
+from digest.compose.items import split_items
 from digest.compose.workspace import Workspace
 from digest.issue.model import Node
 

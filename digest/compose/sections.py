@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from digest.compose.fields import Entry, FieldReader, entry_title, item_id, split_items
+from digest.compose.fields import FieldReader
 from digest.compose.html import ArticleHtml
+from digest.compose.items import Entry, entry_title, item_id, split_items
 from digest.compose.theme import Kind
 from digest.compose.workspace import Workspace, is_picture
 from digest.errors import InputError, Place, nearest
@@ -58,7 +59,8 @@ class Sections:
         if node.text == "only":
             left = self._gather(node.children, left, found, taken)
         elif kind and kind.from_source("items"):
-            left = self._gather_items(node, left, found, taken)
+            listed = found if kind.listed else []
+            left = self._gather_items(node, left, listed, taken)
         return left + end if len(found) > before else pending  # a condition over no item governs nothing
 
     def _gather_items(self, block: Node, pending: str, found: list[tuple[Entry, bool]], taken: set[str]) -> str:
@@ -158,7 +160,7 @@ class Sections:
             self.work.problems.extend(exc.problems)
             return ""
         self._all_printed(kind, values, drawn)
-        return drawn
+        return self.work.measured(drawn, kind.name, node.place)
 
     def _all_printed(self, kind: Kind, values: Mapping[str, Any], drawn: str) -> None:
         """A theme that forgets an item's begin or end would show it to everyone: refuse it."""

@@ -18,11 +18,20 @@ _OUTLOOK = re.compile(r"(<!--\[if.*?<!\[endif\]-->)", re.DOTALL)
 
 def slim(html: str) -> str:
     """`html` with slimmer style sheets. Rules stay for every class the page has for any reader."""
-    present = frozenset(name for found in _CLASSES.findall(html) for name in found.split())
+    present = _classes(html)
     parts = _OUTLOOK.split(html)  # every second one is Outlook's alone: left as it is
     for number in range(0, len(parts), 2):
         parts[number] = _STYLE.sub(lambda m: _sheet(m, present), parts[number])
     return "".join(parts)
+
+
+def used_rules(css: str, html: str) -> str:
+    """The rules of a style sheet that some element of `html` can meet, by their classes."""
+    return "".join(_rules(_COMMENT.sub("", css), _classes(html)))
+
+
+def _classes(html: str) -> frozenset[str]:
+    return frozenset(name for found in _CLASSES.findall(html) for name in found.split())
 
 
 def _sheet(style: re.Match[str], present: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 
-from digest.compose.fields import Entry, Split, heading_link, split_items
+from digest.compose.items import Entry, Split, heading_link, split_items
 from digest.compose.theme import Kind
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row
 from digest.issue.model import Node
@@ -88,8 +88,11 @@ class PlainText:
             return self._items(node)
         if kind.from_source("list"):
             return self._blocks([c for c in node.children if c.kind != "list"]) + self._answers(node)
+        if kind.from_source("html") or kind.from_source("mjml"):
+            codes = (child for child in node.children if child.kind == "code")
+            return "".join(f"{self._wrapped(_words(code.text), '', '')}\n\n" for code in codes)
         if not node.children:
-            return "* * *\n\n" if not kind.from_source("body") else ""
+            return "" if kind.fields else "* * *\n\n"  # a kind without fields is a pause
         return self._signed(node, kind)
 
     def _signed(self, node: Node, kind: Kind) -> str:
@@ -161,8 +164,9 @@ class PlainText:
             link = node.children[0] if node.children[0].kind == "link" else None
             image = link.children[0] if link else node.children[0]
             words = ": ".join(filter(None, (image.attrs["title"].rstrip(".:"), image.text)))
-            piece = self._wrapped(f"[{words}]", indent, indent) if words else ""
-            return f"{piece}\n\n" if piece else ""
+            lines = [self._wrapped(f"[{words}]", indent, indent)] if words else []
+            lines += [f"{indent}<{self._url(link)}>"] if link else []
+            return "\n".join(lines) + "\n\n" if lines else ""
         if is_picture_row(node) or is_media(node):
             return self._pictures(node, indent)
         if is_buttons(node):

@@ -27,11 +27,15 @@ from digest.errors import InputError, Place, Problem, nearest
 from digest.issue.frontmatter import split_front_matter
 from digest.newsletter import Newsletter, shipped
 
-SOURCES = ("heading", "quote", "attribution", "picture", "buttons", "list", "items", "contents", "body", "attribute")
+SOURCES = (
+    *("heading", "quote", "attribution", "picture", "buttons", "list", "items", "contents", "html", "mjml", "body"),
+    "attribute",
+)
 """Where a field's value comes from in the block's Markdown; see `digest.compose.fields`."""
 
 _KEYS = {"name", "description", "extends", "width", "content", "radius", "colors", "fonts", "sizes", "space"}
 _FIELD_KEYS = {"from", "required", "help", "type", "values", "default"}
+WIDEST = 2_000  # CSS pixels of any measure in a theme
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -50,12 +54,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of block: what it is for, its fields, and the file that draws it (as shown)."""
+    """A kind of block: what it is for, its fields, and the file that draws it (as shown).
+
+    `listed`: its items stand in the issue's contents list.
+    """
 
     name: str
     help: str
     fields: Mapping[str, Field]
     file: str
+    listed: bool = True
 
     def from_source(self, source: str) -> Field | None:
         """The field made from `source`, if the kind has one."""
@@ -68,6 +76,7 @@ class Theme:
     def __init__(self, name: str, folders: tuple[Path, ...], root: Path, tokens: Mapping[str, Any]) -> None:
         self.name = name
         self.tokens = tokens
+        self.folders = folders  # its own, then those it extends
         self._loader = _ThemeLoader(folders, root)
         self._environment = SandboxedEnvironment(
             loader=self._loader, undefined=StrictUndefined, autoescape=_autoescaped
@@ -252,7 +261,21 @@ def _token_problems(tokens: Mapping[str, Any], place: Place) -> list[Problem]:
         if not (isinstance(value, str) and _HEX.fullmatch(value)):
             cure = "write six hex digits, as #14261F: Outlook reads no other form"
             problems.append(Problem(place, f"the colour “{name}” is “{value}”", cure, code="theme"))
+    numbers = {key: tokens.get(key, 0) for key in ("width", "content", "radius")}
+    numbers |= {f"{table}.{name}": value for table in ("sizes", "space") for name, value in _table(tokens, table)}
+    for name, value in numbers.items():
+        if type(value) is not int or not 0 <= value <= WIDEST:
+            problems.append(Problem(place, f"“{name}” is “{value}”", "write pixels, as a whole number", code="theme"))
+    for name, value in _table(tokens, "fonts"):
+        if not isinstance(value, str) or re.search(r"[<>\"{};]", value):
+            cure = "write font names with commas between them, single quotes around those of several words"
+            problems.append(Problem(place, f"the font “{name}” is “{value}”", cure, code="theme"))
     return problems
+
+
+def _table(tokens: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
+    table = tokens.get(name, {})
+    return list(table.items()) if isinstance(table, dict) else []
 
 
 # ---- kinds
@@ -303,4 +326,4 @@ def _load_kind(name: str, file: Path, shown: str, problems: list[Problem]) -> Ki
             values=tuple(str(v) for v in spec.get("values", ())),
             default=str(spec.get("default", "")),
         )
-    return Kind(name, str(raw.get("help", "")), fields, shown)
+    return Kind(name, str(raw.get("help", "")), fields, shown, listed=bool(raw.get("listed", True)))

@@ -46,6 +46,8 @@ class Workspace:
     anchors: dict[str, Place] = field(default_factory=dict)
     resolved: dict[str, str] = field(default_factory=dict)
     """Links of our own forms (``issue:slug``) and the addresses they have become."""
+    measures: dict[str, tuple[str, str, Place]] = field(default_factory=dict)
+    """For each closing mark of a block its opening one, the block's kind and place; see `sizes`."""
     note_conditions: dict[str, str] = field(default_factory=dict)
     """For each footnote's number the expression of who gets a reference to it; empty for everyone."""
     problems: list[Problem] = field(default_factory=list)
@@ -96,6 +98,17 @@ class Workspace:
                 return self.marker(self.table.add(kind, source, place))
         raise ValueError(kind)
 
+    def measured(self, drawn: str, kind: str, place: Place) -> str:
+        """What a block drew, between the marks by which its bytes are counted later."""
+        begin, end = self.table.fresh("M"), self.table.fresh("M")
+        self.measures[end] = (begin, kind, place)
+        return f"{begin}\n{drawn}\n{end}"
+
+    @property
+    def frame_place(self) -> Place:
+        """The layout, which draws what is around the blocks."""
+        return Place(self.theme.shown("layout.mjml"))
+
     def counter(self, block: Place, number: int) -> tuple[str, str]:
         """Markers that count an item where it stands, and the token of its number; `number` is 1 for the first.
 
@@ -141,7 +154,7 @@ class Workspace:
 
     def markers_to_comments(self, html: str) -> str:
         """After MJML: a marker becomes a comment of its own, except inside one of Outlook's."""
-        pattern = re.compile(rf"(<!--.*?-->)|(Zq{self.table.nonce}B\d{{4,}}qZ)", re.DOTALL)
+        pattern = re.compile(rf"(<!--.*?-->)|(Zq{self.table.nonce}[BM]\d{{4,}}qZ)", re.DOTALL)
         return pattern.sub(lambda m: m[1] or f"<!--{m[2]}-->", html)
 
     # ---- what blocks ask for

@@ -16,6 +16,7 @@ from digest.audience.samples import made_up_readers
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import CompiledIssue
+from digest.compose.pictures import picture_files
 from digest.errors import InputError, Place, Problem
 from digest.message.merge import Identity, MergeError, Merger
 from digest.newsletter import Newsletter
@@ -28,7 +29,8 @@ def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: b
     takes the readers of the database in place of made-up ones. Raises `InputError` for a reader who can't be merged.
     """
     day = date.fromisoformat(compiled.date)
-    merger = Merger(compiled, Identity.of(newsletter.settings), today=day)
+    pictures = picture_files(newsletter, compiled)
+    merger = Merger(compiled, Identity.of(newsletter.settings), today=day, attachments=pictures)
     variants: dict[str, Any] = {}
     files: dict[str, bytes] = {"compiled.json": compiled.to_json().encode()}
     for number, (reader, count) in enumerate(_one_each(merger, _readers(newsletter, compiled, real=real)), start=1):
@@ -46,7 +48,7 @@ def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: b
             "html_bytes": len(seen.html.encode()),
             "message_bytes": len(message.data),
         }
-    files |= {f"assets/{p.name}": (newsletter.root / p.file).read_bytes() for p in compiled.pictures}
+    files |= {f"assets/{name}": data for name, (data, _) in pictures.items()}
     manifest = {
         "issue": compiled.slug,
         "fingerprint": compiled.fingerprint,

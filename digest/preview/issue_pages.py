@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from digest.audience.subscriber import Subscriber
-from digest.errors import Problem
+from digest.compose.compiled import picture_address
+from digest.compose.pictures import picture_bytes
+from digest.errors import InputError, Problem
 from digest.message.merge import MergeError, Merger, Rendering
 from digest.preview.colours import Scheme, as_scheme
 from digest.preview.inbox import Inbox
@@ -25,11 +26,6 @@ from digest.preview.readers import Choice
 from digest.preview.workbench import Excerpt, Look, Workbench
 from digest.sections import split_mailbox
 
-PICTURE_TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".gif": "image/gif",
-}
 Shown = list[tuple[Problem, Excerpt | None]]
 """Problems as the page lists them, each with the lines around its place."""
 
@@ -127,18 +123,16 @@ class IssuePages:
         look = self._look(request)
         name = request.path_params["name"]
         pictures = look.compiled.pictures if look.compiled else ()
-        file = next((p.file for p in pictures if p.name == name and Path(name).suffix in PICTURE_TYPES), None)
-        path = self._inside(file) if file else None
-        if path is None:
+        picture = next((p for p in pictures if p.name == name), None)
+        if picture is None:
             raise HTTPException(404, "There is no such picture.")
+        try:
+            data, kind = picture_bytes(self._workbench.newsletter, picture)
+        except InputError as exc:  # gone, or another one by now: the issue is about to be composed again
+            raise HTTPException(404, str(exc)) from exc
         # The name holds the content's hash: what it names never changes.
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
-        return FileResponse(path, media_type=PICTURE_TYPES[Path(name).suffix], headers=headers)
-
-    def _inside(self, file: str) -> Path | None:
-        root = self._workbench.newsletter.root.resolve()
-        path = (root / file).resolve()
-        return path if path.is_relative_to(root) and path.is_file() else None
+        return Response(data, media_type=kind, headers=headers)
 
     def _look(self, request: Request) -> Look:
         look = self._workbench.look(request.path_params["slug"])
@@ -189,7 +183,7 @@ def with_local_pictures(html: str, look: Look) -> str:
     if look.compiled is None:
         return html
     for picture in look.compiled.pictures:
-        published = f"{look.compiled.assets_base}/{picture.name}"
+        published = picture_address(look.compiled.assets_base, picture.name)
         html = html.replace(published, f"/assets/{quote(look.slug)}/{picture.name}")
     return html
 

@@ -187,12 +187,15 @@ class Workbench:
     def _compose(self, slug: str, file: Path, last: Look | None) -> Look:
         # Heavy imports happen where they are used: MJML, premailer and their own.
         from digest.compose.composer import compile_issue
+        from digest.compose.pictures import attachments
 
         generation = self._generation  # before the file is read: a save from now on makes this look stale
         front = read_front(file)
         try:
             compiled = compile_issue(self._newsletter, file)
-            merger = Merger(compiled, Identity.of(self._newsletter.settings), today=self._today())
+            carried = attachments(self._newsletter, compiled)
+            identity = Identity.of(self._newsletter.settings)
+            merger = Merger(compiled, identity, today=self._today(), attachments=carried)
         except InputError as exc:
             problems = exc.problems
         except Exception as exc:  # noqa: BLE001 - the page must stay up over the last good rendering

@@ -113,3 +113,37 @@ def test_mjml_and_inlining_run_once(compose, monkeypatch, render) -> None:
     for number in range(100):
         assert f"Reader {number}" in render(compiled, name=f"Reader {number}").html
     assert calls == ["render_mjml", "inline_css"]
+
+
+RAW_HTML = "::: html\n```html\n<p class='k'>Own <b>words</b></p>\n```\n:::\n"
+RAW_MJML = "::: mjml\n```mjml\n<mj-section><mj-column><mj-text>Own words</mj-text></mj-column></mj-section>\n```\n:::\n"
+TRUSTED = "---\nsubject: s\ntrusted: true\ndate: 2025-01-01\n---\n"
+
+
+def test_raw_html_stands_where_it_is_written(compose, render) -> None:
+    """In the mail as it was written, in the text as its words."""
+    seen = render(compose(RAW_HTML))
+    assert '<p class="k"' in seen.html
+    assert "Own <b>words</b></p>" in seen.html
+    assert "Own words" in seen.text
+
+
+def test_raw_html_is_made_harmless_or_refused(told) -> None:
+    """Scripts and elements left open are told with their line; what is trusted may run its own risk."""
+    hostile = RAW_HTML.replace("<b>words", "<script>x</script><b>words")
+    assert any("<script>" in line for line in told(hostile))
+    assert any("closed" in line for line in told(RAW_HTML.replace("</p>", "")))
+
+
+def test_raw_mjml_needs_trust(told, compose, render) -> None:
+    """It can draw anything, so an issue has to say that it may."""
+    (line,) = told(RAW_MJML)
+    assert "trusted: true" in line
+    seen = render(compose(RAW_MJML, head=TRUSTED))
+    assert "Own words" in seen.html
+    assert "Own words" in seen.text
+
+
+def test_raw_mjml_is_checked_like_a_themes(told) -> None:
+    """A wrong element is told, not passed through."""
+    assert any("mj-txt" in line for line in told(RAW_MJML.replace("mj-text", "mj-txt"), head=TRUSTED))

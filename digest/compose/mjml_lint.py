@@ -1,0 +1,339 @@
+"""What is wrong with an MJML document: every problem, with its place and the nearest right name.
+
+MRML takes almost anything and leaves out what it does not know, so what it is given is checked here against the
+schema of MJML 5, and what MRML can't do right is refused with what to do instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from digest.compose.mjml_html import check_html
+from digest.compose.mjml_select import read_rules, selector_problem
+from digest.compose.mjml_tree import ENDING, SCHEMA, WORDLESS, Element, Problems, Source, parse_mjml, shown
+from digest.errors import Place, Problem, Severity, nearest
+
+TOKEN = re.compile(r"Zq[0-9a-f]+[A-Z]\d{4,}qZ")
+"""What composing puts where something stands that comes later: it may stand between sections and in values."""
+
+MOST_SELECTORS = 1000
+"""Each one to inline is tried on every tag."""
+EVERYWHERE = ("css-class", "mj-class")
+_EXTRA_CHILDREN = {
+    "mjml": ("mj-head", "mj-body"),
+    "mj-selector": ("mj-html-attribute",),
+}
+_EXTRA_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "mjml": {"lang": "string", "dir": "enum(ltr,rtl,auto)", "owa": "string", "version": "string"},
+    "mj-selector": {"path": "string"},
+    "mj-html-attribute": {"name": "string"},
+}
+_REQUIRED = {
+    "mj-html-attribute": ("name",),
+    "mj-selector": ("path",),
+    "mj-class": ("name",),
+    "mj-breakpoint": ("width",),
+    "mj-font": ("name", "href"),
+    "mj-image": ("src",),
+    "mj-carousel-image": ("src",),
+}
+_HEAD = frozenset(SCHEMA["mj-head"]["children"])
+_KNOWN = frozenset(SCHEMA) | set(_EXTRA_ATTRIBUTES) | {"mj-all", "mj-class"}
+_COLORS_NAMES = (
+    "aliceblue antiquewhite aqua aquamarine azure beige bisque black blanchedalmond blue blueviolet brown "
+    "burlywood cadetblue chartreuse chocolate coral cornflowerblue cornsilk crimson cyan darkblue darkcyan "
+    "darkgoldenrod darkgray darkgreen darkgrey darkkhaki darkmagenta darkolivegreen darkorange darkorchid "
+    "darkred darksalmon darkseagreen darkslateblue darkslategray darkslategrey darkturquoise darkviolet "
+    "deeppink deepskyblue dimgray dimgrey dodgerblue firebrick floralwhite forestgreen fuchsia gainsboro "
+    "ghostwhite gold goldenrod gray green greenyellow grey honeydew hotpink indianred indigo inherit ivory "
+    "khaki lavender lavenderblush lawngreen lemonchiffon lightblue lightcoral lightcyan lightgoldenrodyellow "
+    "lightgray lightgreen lightgrey lightpink lightsalmon lightseagreen lightskyblue lightslategray "
+    "lightslategrey lightsteelblue lightyellow lime limegreen linen magenta maroon mediumaquamarine mediumblue "
+    "mediumorchid mediumpurple mediumseagreen mediumslateblue mediumspringgreen mediumturquoise "
+    "mediumvioletred midnightblue mintcream mistyrose moccasin navajowhite navy oldlace olive olivedrab orange "
+    "orangered orchid palegoldenrod palegreen paleturquoise palevioletred papayawhip peachpuff peru pink plum "
+    "powderblue purple rebeccapurple red rosybrown royalblue saddlebrown salmon sandybrown seagreen seashell "
+    "sienna silver skyblue slateblue slategray slategrey snow springgreen steelblue tan teal thistle tomato "
+    "transparent turquoise violet wheat white whitesmoke yellow yellowgreen none initial unset"
+)
+_COLORS = frozenset(_COLORS_NAMES.split())
+_COLOR = re.compile(
+    r"#(?:[0-9a-fA-F]{3}){1,2}|rgba?\(\s*\d{1,3}\s*(?:,\s*\d{1,3}\s*){2}(?:,\s*(?:[01]|[01]?\.\d+)\s*)?\)"
+)
+_NUMBER = r"\d+(?:\.\d*)?|\.\d+"
+_ICONS_NAMES = (
+    "facebook google instagram pinterest linkedin tumblr xing github web snapchat youtube vimeo medium "
+    "soundcloud dribbble twitter x"
+)
+ICONS = frozenset(_ICONS_NAMES.split())
+"""The networks MRML has a picture for."""
+_NO_ICON_NAMES = "bluesky mastodon threads tiktok whatsapp"
+_NO_ICON = frozenset(_NO_ICON_NAMES.split())
+
+REFUSED_TAGS = {
+    "mj-include": "write {% include “file” %}: Jinja takes in files of the theme",
+}
+"""Tags that are MJML and not drawn right: what to do instead."""
+
+
+def lint_mjml(text: str, place: Place, files: Sequence[str] = ()) -> list[Problem]:
+    """All problems of a document, in the order of their places; none for one that MRML draws right.
+
+    `place` names the file that unstamped lines belong to, `files` those of stamps (`mjml_tree.stamp`). Never raises.
+    """
+    return read_mjml(text, place, files)[1]
+
+
+def read_mjml(text: str, place: Place, files: Sequence[str] = ()) -> tuple[Element | None, list[Problem]]:
+    """The root of a document, and its problems. The root is of use only where there are none."""
+    source, roots, problems = parse_mjml(text, place, files)
+    _Lint(source, problems).document(roots)
+    order = {file: n for n, file in enumerate(files)}
+    found = sorted(dict.fromkeys(problems.found), key=lambda p: _position(p, order))
+    return (roots[0] if roots else None), found
+
+
+def _position(problem: Problem, order: Mapping[str, int]) -> tuple[int, int, int]:
+    place = problem.place or Place("")
+    return order.get(place.file, -1), place.line, place.column
+
+
+@cache
+def attributes_of(tag: str) -> Mapping[str, str]:
+    """What a tag may carry: names and types."""
+    if tag == "mj-all":
+        return {name: "string" for about in SCHEMA.values() for name in about["attributes"]} | {"css-class": "string"}
+    if tag == "mj-class":
+        return {**attributes_of("mj-all"), "name": "string"}
+    own = _EXTRA_ATTRIBUTES.get(tag) or SCHEMA.get(tag, {}).get("attributes", {})
+    body = tag in SCHEMA and tag not in _HEAD and tag != "mj-head"
+    return dict(own) | (dict.fromkeys(EVERYWHERE, "string") if body else {})
+
+
+@cache
+def children_of(tag: str) -> frozenset[str]:
+    """The tags that may stand in one."""
+    if tag in ("mj-attributes", "mj-class"):
+        components = {t for t in SCHEMA if t not in _HEAD or t == "mj-raw"} - {"mj-head"}
+        return frozenset(components | ({"mj-all", "mj-class"} if tag == "mj-attributes" else set()))
+    return frozenset(_EXTRA_CHILDREN.get(tag) or SCHEMA.get(tag, {}).get("children") or ())
+
+
+class _Lint:
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self.source, self.problems = source, problems
+        self.classes: set[str] = set()
+        self.defaults: set[tuple[str, str]] = set()
+
+    def wrong(self, at: int, message: str, cure: str = "", severity: Severity = "error") -> None:
+        if not self.problems.full:
+            self.problems.add(self.source.at(at), message, cure, severity)
+
+    def document(self, roots: Sequence[Element]) -> None:
+        if not roots:
+            self.wrong(0, "there is no <mjml>", "begin with <mjml><mj-body> and end with </mj-body></mjml>")
+            return
+        for extra in roots[1:]:
+            self.wrong(extra.at, f"<{shown(extra.tag)}> stands outside the document", "one <mjml> holds everything")
+        root = roots[0]
+        if root.tag != "mjml":
+            self.wrong(root.at, f"the document begins with <{shown(root.tag)}>", "begin with <mjml>")
+            return
+        for tag in ("mj-head", "mj-body"):
+            for again in [child for child in root.elements if child.tag == tag][1:]:
+                self.wrong(again.at, f"there is a second <{tag}>", "a document has one")
+        if root.find("mj-body") is None:
+            self.wrong(root.at, "<mjml> has no <mj-body>", "write <mj-body> around the sections")
+        self.classes = {e.attributes.get("name", "") for e in root.walk() if e.tag == "mj-class"}
+        written = [e for a in root.walk() if a.tag == "mj-attributes" for e in a.elements]
+        self.defaults = {(element.tag, name) for element in written for name in element.attributes}
+        waiting = [(root, False)]
+        while waiting and not self.problems.full:
+            element, default = waiting.pop()
+            self._element(element, default)
+            below = default or element.tag == "mj-attributes"
+            waiting.extend((child, below) for child in reversed(element.elements) if self._child(element, child))
+
+    # ---- where a tag stands
+
+    def _child(self, parent: Element, child: Element) -> bool:
+        """Whether `child` is a component, to look into even where it stands wrong."""
+        tag = child.tag
+        if tag in REFUSED_TAGS:
+            self.wrong(child.at, f"<{tag}> can't be used", REFUSED_TAGS[tag])
+            return False
+        if tag not in _KNOWN:
+            self._unknown(parent, child)
+            return False
+        if tag not in children_of(parent.tag):
+            homes = sorted(t for t in [*SCHEMA, *_EXTRA_CHILDREN] if tag in children_of(t) and t != "mj-attributes")
+            cure = f"it belongs in {' or '.join(homes)}" if homes else "it begins a document"
+            self.wrong(child.at, f"<{tag}> can't stand in <{parent.tag}>", cure)
+        return True
+
+    def _unknown(self, parent: Element, child: Element) -> None:
+        tag = shown(child.tag)
+        if tag.startswith("mj"):
+            allowed = children_of(parent.tag)
+            close = nearest(tag, allowed) if "did you" in nearest(tag, allowed) else nearest(tag, _KNOWN)
+            self.wrong(child.at, f"there is no <{tag}>", close or nearest(tag, allowed))
+        elif "mj-text" in children_of(parent.tag):
+            self.wrong(child.at, f"<{tag}> can't stand in <{parent.tag}>", "put HTML into <mj-text> or <mj-raw>")
+        else:
+            cure = "put HTML into <mj-raw>" if "mj-raw" in children_of(parent.tag) else nearest(tag, _KNOWN)
+            self.wrong(child.at, f"<{tag}> can't stand in <{parent.tag}>", cure)
+
+    # ---- one tag
+
+    def _element(self, element: Element, default: bool) -> None:
+        in_class = element.tag in ("mj-class", "mj-all")
+        for name, value in element.attributes.items():
+            if self.problems.full:
+                return
+            at = element.offsets.get(name, element.at)
+            types = attributes_of(element.tag)
+            if name not in types:
+                self._unknown_attribute(element, name, at)
+            elif told := _bad_value(types[name], value):
+                bare = types[name].startswith("unit") and re.fullmatch(_NUMBER, value.strip())
+                said = f"{name}: “{shown(value)}” is not {told[0]}"
+                self.wrong(at, said, told[1], "warning" if bare else "error")  # no client heeds it without a unit
+            elif not in_class and name == "mj-class":
+                self._classes(value, at)
+        for name in _REQUIRED.get(element.tag, ()):
+            if self._lacks(element, name) and (not default or element.tag == "mj-class"):
+                self.wrong(element.at, f"<{element.tag}> has no “{name}”", f'write {name}="…"')
+        self._text(element)
+        self._special(element, default)
+        if element.content and element.tag != "mj-style":
+            check_html(self.source, element, self.problems)
+
+    def _lacks(self, element: Element, name: str) -> bool:
+        """Whether neither the tag nor a default gives it an attribute."""
+        return not {name, "mj-class"} & element.attributes.keys() and (element.tag, name) not in self.defaults
+
+    def _unknown_attribute(self, element: Element, name: str, at: int) -> None:
+        if element.tag not in _KNOWN:
+            return
+        cure = nearest(shown(name), attributes_of(element.tag))
+        if name in attributes_of("mj-all"):  # no slip of the pen: MJML knows it, elsewhere
+            self.wrong(at, f"“{name}” has no effect on <{element.tag}>", cure, "warning")
+        else:
+            self.wrong(at, f"<{element.tag}> has no attribute “{shown(name)}”", cure)
+
+    def _classes(self, value: str, at: int) -> None:
+        for name in value.split():
+            if name not in self.classes:
+                cure = nearest(shown(name), self.classes) or "declare it: <mj-class name=…> in <mj-attributes>"
+                self.wrong(at, f"there is no mj-class “{shown(name)}”", cure)
+
+    def _text(self, element: Element) -> None:
+        """Words outside an ending tag are drawn nowhere; composing's tokens are."""
+        if element.tag in ENDING - WORDLESS:
+            return
+        for child in [element.content, *element.children]:
+            if isinstance(child, str) and not child.startswith("<!--") and (words := TOKEN.sub("", child).split()):
+                told = f"“{shown(' '.join(words[:6]))}” stands in <{element.tag}>, where no text is drawn"
+                stray = len("".join(words)) < 3  # a slip of the keyboard, not words that someone would miss
+                self.wrong(element.at, told, "put it into <mj-text>", "warning" if stray else "error")
+                return
+
+    def _inline_style(self, element: Element) -> None:
+        if element.content.count("{") + element.content.count(",") > MOST_SELECTORS:
+            told = f"the style sheet to inline has more than {MOST_SELECTORS:,} selectors"
+            self.wrong(element.at, told, "write attributes, or <mj-style> alone")
+            return
+        for lost in read_rules(element.content)[1]:
+            self.wrong(element.at, f"“{shown(lost)}” can't be inlined", "put it into <mj-style> alone", "warning")
+
+    def _special(self, element: Element, default: bool) -> None:
+        """What MRML can't do right, and no cure is known for."""
+        get = element.attributes.get
+        if element.tag == "mj-raw" and get("position"):
+            self.wrong(element.at, "nothing may stand before the doctype", "leave “position” out")
+        if "gutter" in element.attributes and element.tag in ("mj-section", "mj-wrapper"):
+            cure = "leave “gutter” out and give the columns a padding"
+            self.wrong(element.offsets["gutter"], "space between columns can't be drawn", cure)
+        parts = {child.tag for child in element.elements}
+        if element.tag == "mj-wrapper" and parts == {"mj-raw"}:
+            self.wrong(element.at, "<mj-wrapper> draws no <mj-raw> without a section", "put <mj-section> beside it")
+        if element.tag == "mj-accordion-element" and (raw := element.find("mj-raw")):
+            self.wrong(raw.at, "<mj-raw> can't be drawn in <mj-accordion-element>", "put it into its title or text")
+        if element.tag == "mj-accordion-element":
+            for part in ("mj-accordion-title", "mj-accordion-text"):
+                for again in [child for child in element.elements if child.tag == part][1:]:
+                    self.wrong(again.at, f"there is a second <{part}>", "begin a new <mj-accordion-element>")
+        if element.tag == "mj-style" and get("inline", "inline") != "inline":
+            self.wrong(element.offsets["inline"], f"inline is “{shown(get('inline', ''))}”", 'write inline="inline"')
+        if element.tag == "mj-style" and "inline" in element.attributes:
+            self._inline_style(element)
+        if element.tag == "mj-selector" and (path := get("path")) and (told := selector_problem(path)):
+            told = f"“{shown(path)}” is no selector: {told}"
+            self.wrong(element.offsets["path"], told, "write one as in CSS, “.hero td”")
+        if element.tag == "mj-social-element" and self._lacks(element, "src") and not default:
+            name = get("name", "")
+            if name.removesuffix("-noshare") not in ICONS:
+                cure = nearest(shown(name), ICONS) if name and name not in _NO_ICON else ""
+                cure = cure if "did you" in cure else 'give the picture: src="…"'
+                self.wrong(element.at, f"there is no icon for “{shown(name)}”", cure)
+
+
+def _bad_value(kind: str, value: str) -> tuple[str, str] | None:
+    """What a value is not, and what would be right; None for a good one."""
+    if kind == "string":
+        return None
+    if TOKEN.search(value):
+        if kind.startswith("unit"):
+            return "a fixed length", "a value of the reader can't decide a length: widths are counted once"
+        return None
+    value = " ".join(value.split())
+    if kind == "color":
+        return _bad_color(value)
+    if kind == "boolean":
+        return None if value in ("true", "false") else ("true or false", "write true or false")
+    if kind == "integer":
+        return None if re.fullmatch(r"\d+", value) else ("a whole number", "write digits only")
+    if kind.startswith("enum("):
+        choices = kind[5:-1].split(",")
+        return None if value in choices else (f"one of {', '.join(filter(None, choices))}", nearest(value, choices))
+    return _bad_lengths(kind, value)
+
+
+def _bad_color(value: str) -> tuple[str, str] | None:
+    if _COLOR.fullmatch(value) or value.lower() in _COLORS:
+        return None
+    cure = nearest(value.lower(), _COLORS) if value.isalpha() else ""
+    return "a colour", cure or "write six hex digits, as #14261F"
+
+
+@cache
+def _lengths(kind: str) -> tuple[re.Pattern[str], str]:
+    """How lengths of a type like ``unit(px,%){1,4}`` are written, and that in words."""
+    found = re.fullmatch(r"unit(WithNegative)?\(([^)]*)\)(?:\{(\d),(\d)\})?", kind)
+    if not found:
+        raise ValueError(kind)
+    units = found[2].split(",")
+    words = [unit for unit in units if unit not in ("", "auto")]
+    optional = "?" if "" in units else ""
+    sign = "-?" if found[1] else ""
+    one = rf"{sign}(?:{_NUMBER})(?:{'|'.join(map(re.escape, words))}){optional}|0"
+    if "auto" in units:
+        one += "|auto"
+    most = int(found[4] or 1)
+    pattern = rf"(?:{one})(?: (?:{one})){{0,{most - 1}}}"
+    said = "a length in " + " or ".join(words) if most == 1 else f"one to {most} lengths in " + " or ".join(words)
+    said += " or a plain number" if "" in units else ""
+    return re.compile(pattern), said + (" or “auto”" if "auto" in units else "")
+
+
+def _bad_lengths(kind: str, value: str) -> tuple[str, str] | None:
+    pattern, said = _lengths(kind)
+    if pattern.fullmatch(value):
+        return None
+    if re.fullmatch(rf"(?:{_NUMBER})", value):
+        return said, f"write {value}px"
+    if pattern.fullmatch(value.rstrip("; ")):
+        return said, f"write {value.rstrip('; ')}"
+    return said, ""
