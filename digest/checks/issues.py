@@ -10,7 +10,7 @@ from pathlib import Path
 from digest.audience.readers import Readers, load_readers
 from digest.audience.samples import made_up_readers, test_list
 from digest.compose.compiled import CompiledIssue
-from digest.compose.composer import compile_issue
+from digest.compose.composer import compose_issue
 from digest.errors import InputError, Place, Problem
 from digest.message.merge import Identity, MergeError, Merger
 from digest.newsletter import Newsletter
@@ -49,11 +49,16 @@ def _lists(newsletter: Newsletter) -> Iterator[Problem]:
 
 def _issue(newsletter: Newsletter, file: Path, today: date) -> list[Problem]:
     try:
-        compiled = compile_issue(newsletter, file)
+        composition = compose_issue(newsletter, file)
         readers = load_readers(newsletter.root)
     except InputError as exc:
         return list(exc.problems)
-    return [*_advice(newsletter, file, compiled), *_merged(newsletter, file, compiled, readers, today)]
+    compiled = composition.compiled
+    return [
+        *composition.warnings,
+        *_advice(newsletter, file, compiled),
+        *_merged(newsletter, file, compiled, readers, today),
+    ]
 
 
 def _advice(newsletter: Newsletter, file: Path, compiled: CompiledIssue) -> Iterator[Problem]:

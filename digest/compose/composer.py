@@ -24,7 +24,7 @@ from digest.compose.compiled import ATTACHED, CompiledIssue, Link, picture_addre
 from digest.compose.html import ArticleHtml
 from digest.compose.inlining import inline_css
 from digest.compose.merging import MergeTemplates
-from digest.compose.mjml import render_mjml
+from digest.compose.mjml.render import draw_mjml
 from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
 from digest.compose.notes import NoteConditions
 from digest.compose.pictures import load_asset
@@ -44,12 +44,25 @@ ABOUT_READERS = ("unknown-segment", "unknown-attribute", "unknown-name")
 RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
 
 
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A compiled issue, and what its author should know although it can be sent."""
+
+    compiled: CompiledIssue
+    warnings: tuple[Problem, ...] = ()
+
+
 def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None = None) -> CompiledIssue:
     """Compose one issue of `newsletter`.
 
     `assets_base` is what picture addresses start with, whatever ``[assets]`` says. Raises `InputError` with
     every problem of the issue, its theme and the declarations of readers it uses.
     """
+    return compose_issue(newsletter, file, assets_base=assets_base).compiled
+
+
+def compose_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None = None) -> Composition:
+    """As `compile_issue`, with the warnings."""
     slug = file.parent.name if file.name == "index.md" else file.stem
     issue = read_issue(file, root=newsletter.root, slug=slug, language=newsletter.settings.newsletter.language)
     problems = list(issue.problems)
@@ -73,7 +86,7 @@ def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
     base = assets_base or (f"{ATTACHED}{settings.newsletter.domain}" if settings.assets.mode == "cid" else hosted)
     work = Workspace(newsletter, issue, readers or Readers(), theme, base.rstrip("/"), problems=problems)
     try:
-        return _Composer(work).compose()
+        return Composition(_Composer(work).compose(), tuple(_ordered(work.warnings)))
     except InputError as exc:
         if readers is not None:
             raise
@@ -276,12 +289,13 @@ class _Composer:
             css = theme.render("theme.css", context) if theme.has("theme.css") else ""
             values = {**context, "head_css": head, "content": drawn}
             layout = theme.render("layout.mjml", values)
-            html = render_mjml(layout, Place(theme.shown("layout.mjml")))
+            drawing = draw_mjml(layout, Place(theme.shown("layout.mjml")), theme.files)
         except InputError as exc:
             work.problems.extend(exc.problems)
             return ""
-        html = work.markers_to_comments(work.put_back(html))
-        return slim(_packed(inline_css(html, css)))
+        work.warnings.extend(drawing.warnings)
+        html = work.markers_to_comments(work.put_back(drawing.html))
+        return slim(_packed(inline_css(html, drawing.css + css)))
 
     def _text(self, sections: Sections, body: Sequence[Node]) -> str:
         """The plain-text part: masthead, issue, way out."""

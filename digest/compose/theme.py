@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError, Templat
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
+from digest.compose.mjml.tree import stamp
 from digest.errors import InputError, Place, Problem, nearest
 from digest.issue.frontmatter import split_front_matter
 from digest.newsletter import Newsletter, shipped
@@ -88,6 +89,11 @@ class Theme:
         """The width of text and pictures inside the side margins, CSS pixels."""
         return int(self.tokens["content"])
 
+    @property
+    def files(self) -> Sequence[str]:
+        """The templates rendered so far, as shown: what the stamps in their MJML refer to."""
+        return self._loader.files
+
     def shown(self, name: str) -> str:
         """The file a template was found in, for places."""
         return self._loader.shown(name)
@@ -138,6 +144,13 @@ class _ThemeLoader(BaseLoader):
     def __init__(self, folders: tuple[Path, ...], root: Path) -> None:
         self.folders = folders
         self.root = root
+        self.files: list[str] = []
+        """The files whose tags carry their lines into the drawn MJML, by number (`stamp`)."""
+
+    def _number(self, shown: str) -> int:
+        if shown not in self.files:
+            self.files.append(shown)
+        return self.files.index(shown)
 
     def find(self, name: str) -> Path | None:
         """The file of that name, the theme's own first."""
@@ -161,6 +174,8 @@ class _ThemeLoader(BaseLoader):
         modified = path.stat().st_mtime_ns
         if (parts := split_front_matter(text)) is not None:
             text = "\n" * parts[1] + "\n".join(text.split("\n")[parts[1] :])
+        if path.suffix == ".mjml":
+            text = stamp(text, self._number(self.shown_path(path)))
         return text, str(path), lambda: path.is_file() and path.stat().st_mtime_ns == modified
 
 

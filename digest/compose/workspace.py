@@ -51,6 +51,7 @@ class Workspace:
     note_conditions: dict[str, str] = field(default_factory=dict)
     """For each footnote's number the expression of who gets a reference to it; empty for everyone."""
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.table = TagTable(self.issue.nonce, dict(self.issue.tags))

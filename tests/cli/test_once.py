@@ -22,11 +22,11 @@ def test_mjml_and_inlining_run_once_in_a_send(monkeypatch) -> None:
 
         monkeypatch.setattr(composer, name, run)
 
-    count("render_mjml")
+    count("draw_mjml")
     count("inline_css")
     with demo() as running:
         compiled, _ = running.compose()
         sent = running.send(compiled)
     assert sent.accounts.accepted == 30
     assert sent.matched
-    assert calls == ["render_mjml", "inline_css"]
+    assert calls == ["draw_mjml", "inline_css"]

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from digest.compose.mjml import draw_mjml, render_mjml
-from digest.compose.mjml_lint import SCHEMA, attributes_of, children_of, lint_mjml
-from digest.compose.mjml_tree import ENDING, WORDLESS, Element, parse_mjml
+from digest.compose.mjml.lint import SCHEMA, attributes_of, children_of, lint_mjml
+from digest.compose.mjml.render import draw_mjml, render_mjml
+from digest.compose.mjml.tree import ENDING, WORDLESS, Element, parse_mjml
 from digest.errors import InputError, Place
 
 DOCUMENTS = {file.stem: file.read_text("utf-8") for file in sorted((Path(__file__).parent / "mjml").glob("*.mjml"))}
@@ -206,6 +206,96 @@ def test_gaps_borders_and_icons_are_written() -> None:
     element = '<mj-social-element name="web" href="b" icon-position="right">words</mj-social-element>'
     social = column(f"<mj-social>{element}</mj-social>")
     assert social.index("words") < social.index("<img")
+
+
+COLUMN = "<mj-column><mj-text>a</mj-text></mj-column>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "there", "missing"),
+    [
+        (
+            "<mj-section><mj-column><mj-accordion><mj-accordion-element><mj-accordion-title font-weight='700'>T"
+            "</mj-accordion-title></mj-accordion-element></mj-accordion></mj-column></mj-section>",
+            r'<span style="font-weight:700;">T</span>',
+            "",
+        ),
+        (
+            "<mj-section><mj-column><mj-accordion><mj-accordion-element><mj-accordion-text padding-left='3px'>T"
+            "</mj-accordion-text></mj-accordion-element></mj-accordion></mj-column></mj-section>",
+            "padding:16px 16px 16px 3px",
+            "",
+        ),
+        ("<mj-section><mj-column><mj-button title='t'>a</mj-button></mj-column></mj-section>", '<p[^>]* title="t"', ""),
+        (
+            "<mj-section><mj-column><mj-button href='b' title='t' width='90px' border='3px solid #000000'>a</mj-button>"
+            "</mj-column></mj-section>",
+            r'<a[^>]* title="t"[^>]*;width:34px',  # 90 less the borders and inner paddings
+            "",
+        ),
+        (
+            "<mj-section><mj-column border='2px solid #000000'><mj-carousel thumbnails='supported' tb-width='20%'>"
+            "<mj-carousel-image src='a'/></mj-carousel></mj-column></mj-section>",
+            r'<a[^>]*display:none;overflow:hidden;width:20%.*<img[^>]*width="596"[^>]*width:596px',
+            "inline-block;overflow",
+        ),
+        (
+            "<mj-section><mj-column inner-border-radius='4px'><mj-text>a</mj-text></mj-column></mj-section>",
+            r'<table[^>]*style="vertical-align:top;border-collapse:separate;"',
+            "",
+        ),
+        (
+            "<mj-section><mj-column padding='1px' inner-border-radius='4px'></mj-column></mj-section>",
+            "border-radius:4px",
+            r'role="presentation" width="100%" style="border-collapse',
+        ),
+        (f"<mj-section><mj-group width='33.33%'>{COLUMN}</mj-group></mj-section>", "mj-column-per-33 ", "per-33-33"),
+        (f"<mj-section><mj-group>{COLUMN * 3}</mj-group></mj-section>", "width:33%;", r"top;width:33\.3"),
+        (f"<mj-section full-width='false'>{COLUMN}</mj-section>", "max-width:600px", r"<body[^>]*><div[^>]*><table"),
+        (
+            "<mj-wrapper border='9px solid #000000' border-right='none'><mj-section></mj-section></mj-wrapper>",
+            "max-width:591px",
+            "",
+        ),
+        (
+            "<mj-section><mj-column><mj-table role='none' cellspacing='3'><tr><td>a</td></tr></mj-table></mj-column>"
+            "</mj-section>",
+            r'<table role="none"[^>]*border-collapse:separate',
+            "",
+        ),
+        (
+            "<mj-section><mj-column><mj-table border='1px solid #000000'><tr><td>a</td></tr></mj-table></mj-column>"
+            "</mj-section>",
+            "border:1px solid",
+            "border-collapse:separate",
+        ),
+        (
+            "<mj-section><mj-column><mj-social border='1px solid #000000'><mj-social-element name='web' srcset='s 2x'/>"
+            "</mj-social></mj-column></mj-section>",
+            r'<img srcset="s 2x"[^>]*border:1px solid #000000',
+            "",
+        ),
+        ("<mj-section><mj-column width='200'><mj-text>a</mj-text></mj-column></mj-section>", "max-width: *200px", ""),
+        (f"<mj-section>{COLUMN}</mj-section>", r'aria-roledescription="email"[^>]*word-spacing:normal', ""),
+        (
+            "<mj-section><mj-column><mj-text vertical-align='top'>a</mj-text></mj-column></mj-section>",
+            ">a<",
+            ' vertical-align="',
+        ),
+    ],
+)
+def test_what_mrml_gets_wrong_is_put_right(inside: str, there: str, missing: str) -> None:
+    """One line for each cure: what the page then has, and has no more."""
+    page = html(inside.replace("'", '"'))
+    assert re.search(there, page, re.DOTALL)
+    assert not missing or not re.search(missing, page)
+
+
+def test_the_body_s_class_and_id_are_on_the_page() -> None:
+    """As MJML has it; the class stays on the block inside as well, which themes colour."""
+    page = render_mjml('<mjml><mj-body css-class="page" id="top"></mj-body></mjml>', Place("x"))
+    assert re.search(r'<body id="top" class="page"', page)
+    assert re.search(r'<div[^>]* class="page"', page)
 
 
 def test_raw_html_in_a_wrapper_is_seen_outside_outlook_too() -> None:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.compose.mjml import draw_mjml, render_mjml
-from digest.compose.mjml_lint import SCHEMA, lint_mjml
-from digest.compose.mjml_tree import MOST_PROBLEMS, stamp
+from digest.compose.mjml.lint import SCHEMA, lint_mjml
+from digest.compose.mjml.render import draw_mjml, render_mjml
+from digest.compose.mjml.tree import MOST_PROBLEMS, stamp
 from digest.errors import InputError, Place
 
 PLACE = Place("layout.mjml")
+TEXTS = "<mj-accordion-element><mj-accordion-text/><mj-accordion-text/></mj-accordion-element>"
 
 
 def page(inside: str, head: str = "") -> str:
@@ -88,9 +89,7 @@ def told(source: str) -> list[str]:
             "title",
         ),
         (
-            column(
-                f"<mj-accordion><mj-accordion-element>{'<mj-accordion-text/>' * 2}</mj-accordion-element></mj-accordion>"
-            ),
+            column(f"<mj-accordion>{TEXTS}</mj-accordion>"),
             "there is a second <mj-accordion-text> (begin a new <mj-accordion-element>)",
         ),
         (page("<mj-wrapper><mj-raw>a</mj-raw></mj-wrapper>"), "<mj-wrapper> draws no <mj-raw> without a section"),

@@ -86,6 +86,18 @@ def test_a_fault_of_the_theme_is_told_at_its_own_line(told, newsletter) -> None:
     assert told("Words.\n\n::: divider\n:::\n")[0].startswith(f"templates/median/blocks/divider.mjml:{line}: error:")
 
 
+def test_wrong_mjml_is_told_at_the_templates_own_line(told, newsletter) -> None:
+    """Not at that of the page it was drawn into."""
+    file = newsletter.root / "templates" / "median" / "blocks" / "figure.mjml"
+    text = file.read_text().replace('<mj-text css-class="cell ink prose">', '<mj-text colour="#112233">')
+    file.write_text(text)
+    line = text[: text.index("colour")].count("\n") + 1
+    body = "![A picture](../2025-09-12-coopetition/hero.png)\n"
+    (told_line,) = told(body)
+    assert told_line.startswith(f"templates/median/blocks/figure.mjml:{line}:")
+    assert "did you mean “color”?" in told_line
+
+
 def test_a_theme_that_would_show_an_item_to_everyone_is_refused(told, newsletter) -> None:
     """A block that forgets the begin and end of its items can't be used for conditional ones."""
     file = newsletter.root / "templates" / "median" / "blocks" / "cases.mjml"
@@ -107,12 +119,12 @@ def test_mjml_and_inlining_run_once(compose, monkeypatch, render) -> None:
 
         monkeypatch.setattr(composer, name, run)
 
-    counted("render_mjml")
+    counted("draw_mjml")
     counted("inline_css")
     compiled = compose("Dear {{ subscriber.name | default('you') }}.")
     for number in range(100):
         assert f"Reader {number}" in render(compiled, name=f"Reader {number}").html
-    assert calls == ["render_mjml", "inline_css"]
+    assert calls == ["draw_mjml", "inline_css"]
 
 
 RAW_HTML = "::: html\n```html\n<p class='k'>Own <b>words</b></p>\n```\n:::\n"

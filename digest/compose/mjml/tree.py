@@ -17,7 +17,7 @@ from typing import Any
 
 from digest.errors import Place, Problem, Severity
 
-SCHEMA: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_name("mjml_schema.json").read_text("utf-8"))
+SCHEMA: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_name("schema.json").read_text("utf-8"))
 """The components of MJML 5: attributes with their types, defaults, allowed children."""
 
 ENDING = frozenset(tag for tag, about in SCHEMA.items() if about["ending"]) | {"mj-html-attribute"}

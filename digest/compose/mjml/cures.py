@@ -1,7 +1,7 @@
 """What is done to a checked MJML document before MRML sees it, and to its HTML afterwards.
 
 Before: the HTML in ending tags is held behind words (MRML would change it), components are cured
-(`mjml_components`). After: what MRML leaves out is written where it belongs.
+(`components`). After: what MRML leaves out is written where it belongs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, field
 from html import unescape
 
-from digest.compose.mjml_components import CURES, Marks, cure_all
-from digest.compose.mjml_layout import lay_out
-from digest.compose.mjml_lint import TOKEN
-from digest.compose.mjml_select import Setting, inline_rules, set_attributes
-from digest.compose.mjml_tree import ENDING, WORDLESS, Element
+from digest.compose.mjml.components import CURES, Marks, cure_all
+from digest.compose.mjml.layout import lay_out
+from digest.compose.mjml.lint import TOKEN
+from digest.compose.mjml.select import Setting, inline_rules, set_attributes
+from digest.compose.mjml.tree import ENDING, WORDLESS, Element
 
 
 @dataclass(slots=True)

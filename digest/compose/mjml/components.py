@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from digest.compose.mjml_layout import SIDES, border_width, default_of, four_sides, number
-from digest.compose.mjml_lint import attributes_of
-from digest.compose.mjml_select import quoted
-from digest.compose.mjml_tree import Element
+from digest.compose.mjml.layout import SIDES, border_width, default_of, four_sides, number
+from digest.compose.mjml.lint import attributes_of
+from digest.compose.mjml.select import quoted
+from digest.compose.mjml.tree import Element
 
 _HEX3 = re.compile(r"#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])(?![0-9a-zA-Z])")
 

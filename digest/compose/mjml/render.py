@@ -2,9 +2,9 @@
 
 ::
 
-    read and check (mjml_lint) → defaults written out, HTML held (mjml_cures) → MRML → what it left out → HTML
+    read and check (lint) → defaults written out, HTML held (cures) → MRML → what it left out → HTML
 
-What MRML gets wrong is cured on the way or refused; see `mjml_cures` and `mjml_lint`.
+What MRML gets wrong is cured on the way or refused; see `cures` and `lint`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from mjml import mjml2html
 
-from digest.compose.mjml_cures import Cures
-from digest.compose.mjml_defaults import write_defaults
-from digest.compose.mjml_lint import read_mjml
+from digest.compose.mjml.cures import Cures
+from digest.compose.mjml.defaults import write_defaults
+from digest.compose.mjml.lint import read_mjml
 from digest.errors import InputError, Place, Problem
 
 _MSO_SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
@@ -35,7 +35,7 @@ class Drawn:
 def draw_mjml(source: str, place: Place, files: Sequence[str] = ()) -> Drawn:
     """The HTML of an MJML document, with a doctype. Its style sheet is inlined where there are no tokens in the way.
 
-    `place` names the file that lines belong to, `files` those of stamped tags (`mjml_tree.stamp`). Raises
+    `place` names the file that lines belong to, `files` those of stamped tags (`tree.stamp`). Raises
     `InputError` with every problem of the document.
     """
     source = str(source)  # slicing a Markup is slow

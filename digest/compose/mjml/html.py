@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from digest.compose.mjml_tree import DEEPEST, NAME, VOID, Element, Problems, Source, read_tag, shown
+from digest.compose.mjml.tree import DEEPEST, NAME, VOID, Element, Problems, Source, read_tag, shown
 from digest.errors import Severity
 
 RAW_TEXT = frozenset(("style", "script", "title", "textarea", "xmp", "iframe", "noframes"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from digest.compose.mjml_tree import SCHEMA, Element
+from digest.compose.mjml.tree import SCHEMA, Element
 
 SIDES = ("top", "right", "bottom", "left")
 

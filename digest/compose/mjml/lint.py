@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from digest.compose.mjml_html import check_html
-from digest.compose.mjml_select import read_rules, selector_problem
-from digest.compose.mjml_tree import ENDING, SCHEMA, WORDLESS, Element, Problems, Source, parse_mjml, shown
+from digest.compose.mjml.html import check_html
+from digest.compose.mjml.select import read_rules, selector_problem
+from digest.compose.mjml.tree import ENDING, SCHEMA, WORDLESS, Element, Problems, Source, parse_mjml, shown
 from digest.errors import Place, Problem, Severity, nearest
 
 TOKEN = re.compile(r"Zq[0-9a-f]+[A-Z]\d{4,}qZ")
@@ -81,7 +81,7 @@ REFUSED_TAGS = {
 def lint_mjml(text: str, place: Place, files: Sequence[str] = ()) -> list[Problem]:
     """All problems of a document, in the order of their places; none for one that MRML draws right.
 
-    `place` names the file that unstamped lines belong to, `files` those of stamps (`mjml_tree.stamp`). Never raises.
+    `place` names the file that unstamped lines belong to, `files` those of stamps (`tree.stamp`). Never raises.
     """
     return read_mjml(text, place, files)[1]
 
@@ -206,6 +206,7 @@ class _Lint:
             if self._lacks(element, name) and (not default or element.tag == "mj-class"):
                 self.wrong(element.at, f"<{element.tag}> has no “{name}”", f'write {name}="…"')
         self._text(element)
+        self._parts(element)
         self._special(element, default)
         if element.content and element.tag != "mj-style":
             check_html(self.source, element, self.problems)
@@ -248,14 +249,8 @@ class _Lint:
         for lost in read_rules(element.content)[1]:
             self.wrong(element.at, f"“{shown(lost)}” can't be inlined", "put it into <mj-style> alone", "warning")
 
-    def _special(self, element: Element, default: bool) -> None:
-        """What MRML can't do right, and no cure is known for."""
-        get = element.attributes.get
-        if element.tag == "mj-raw" and get("position"):
-            self.wrong(element.at, "nothing may stand before the doctype", "leave “position” out")
-        if "gutter" in element.attributes and element.tag in ("mj-section", "mj-wrapper"):
-            cure = "leave “gutter” out and give the columns a padding"
-            self.wrong(element.offsets["gutter"], "space between columns can't be drawn", cure)
+    def _parts(self, element: Element) -> None:
+        """What MRML draws no part of, or only one."""
         parts = {child.tag for child in element.elements}
         if element.tag == "mj-wrapper" and parts == {"mj-raw"}:
             self.wrong(element.at, "<mj-wrapper> draws no <mj-raw> without a section", "put <mj-section> beside it")
@@ -265,6 +260,15 @@ class _Lint:
             for part in ("mj-accordion-title", "mj-accordion-text"):
                 for again in [child for child in element.elements if child.tag == part][1:]:
                     self.wrong(again.at, f"there is a second <{part}>", "begin a new <mj-accordion-element>")
+
+    def _special(self, element: Element, default: bool) -> None:
+        """What MRML can't do right, and no cure is known for."""
+        get = element.attributes.get
+        if element.tag == "mj-raw" and get("position"):
+            self.wrong(element.at, "nothing may stand before the doctype", "leave “position” out")
+        if "gutter" in element.attributes and element.tag in ("mj-section", "mj-wrapper"):
+            cure = "leave “gutter” out and give the columns a padding"
+            self.wrong(element.offsets["gutter"], "space between columns can't be drawn", cure)
         if element.tag == "mj-style" and get("inline", "inline") != "inline":
             self.wrong(element.offsets["inline"], f"inline is “{shown(get('inline', ''))}”", 'write inline="inline"')
         if element.tag == "mj-style" and "inline" in element.attributes:

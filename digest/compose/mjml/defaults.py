@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from digest.compose.mjml_lint import attributes_of
-from digest.compose.mjml_tree import Element
+from digest.compose.mjml.lint import attributes_of
+from digest.compose.mjml.tree import Element
 
 
 def write_defaults(root: Element) -> None:

@@ -1,0 +1,1 @@
+"""MJML, whole: read and checked, cured of what MRML gets wrong, and drawn."""
