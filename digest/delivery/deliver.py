@@ -22,6 +22,7 @@ from digest.delivery.lock import sole_sender
 from digest.delivery.pace import Pace
 from digest.delivery.plan import Candidate, Plan, Planner, by_reason, check
 from digest.delivery.progress import Watch, unwatched
+from digest.delivery.publishing import publish_pictures
 from digest.delivery.relay import FolderRelay, Relay
 from digest.delivery.retry import RetryPolicy
 from digest.delivery.run import Sender, Terms
@@ -98,6 +99,7 @@ class _Clerk:
         if not settings.unsubscribe.url and not settings.unsubscribe.mailto:
             notes.append("there is no way to unsubscribe yet: set url or mailto under [unsubscribe]")
         self.confirm(self._agenda(compiled, readers, notes, plan=plan))
+        publish_pictures(desk.newsletter, compiled)
         return desk.runs.begin(compiled, plan.head, overridden)
 
     def go_on(self, run: Run, compiled: CompiledIssue | None) -> RunReport:
@@ -123,6 +125,7 @@ class _Clerk:
         overridden = self._check_switch(run, text) if switches else frozenset()
         self.confirm(self._agenda(text, readers, notes, accounts=accounts))
         if switches:
+            publish_pictures(desk.newsletter, text)
             desk.runs.override(run.id, overridden)
             desk.runs.change(run.id, text)
         if self.wishes.new_readers and head.planned:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from digest.audience.database import open_database
 from digest.audience.store import Subscribers
 from digest.compose.compiled import CompiledIssue
+from digest.compose.pictures import attachments
 from digest.delivery.accounts import Accounts
 from digest.delivery.ledger import Ledger
 from digest.delivery.lock import is_running
@@ -38,7 +39,8 @@ class Desk:
 
     def merger(self, compiled: CompiledIssue) -> Merger:
         """Merges `compiled` as of today in the newsletter's zone."""
-        return Merger(compiled, Identity.of(self.newsletter.settings), today=self.now().date())
+        identity, today = Identity.of(self.newsletter.settings), self.now().date()
+        return Merger(compiled, identity, today=today, attachments=attachments(self.newsletter, compiled))
 
     def relay(self) -> Relay:
         """The relay of the settings."""

@@ -11,6 +11,7 @@ A dry run, a test and a real one are made here by the same calls: they differ in
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date as day
 from datetime import datetime
@@ -29,6 +30,7 @@ from digest.expressions import ReaderView
 from digest.message import headers, quoted, templates, values
 from digest.message.envelope import Message
 from digest.message.identity import TOKEN, Identity, verp
+from digest.message.related import Related
 from digest.message.templates import Merged, MergeError
 from digest.sections import split_mailbox
 
@@ -55,11 +57,19 @@ class Rendering:
 class Merger:
     """Makes the messages of one issue. `today` is the day that ``days_since`` counts to.
 
-    Raises `InputError` when a template or a condition of `compiled` can't be compiled, or an address of
-    the sender can't be written.
+    `attachments` are the pictures of an issue that carries them: name → (bytes, MIME type); renderings do
+    without. Raises `InputError` when a template or a condition of `compiled` can't be compiled, or an address
+    of the sender can't be written.
     """
 
-    def __init__(self, compiled: CompiledIssue, identity: Identity, *, today: day) -> None:
+    def __init__(
+        self,
+        compiled: CompiledIssue,
+        identity: Identity,
+        *,
+        today: day,
+        attachments: Mapping[str, tuple[bytes, str]] | None = None,
+    ) -> None:
         self.compiled = compiled
         self._identity = identity
         self.environment = templates.MergeEnvironment(today)
@@ -70,6 +80,7 @@ class Merger:
         self._html = self._merged("html", templates.WIRE_HTML)
         self._plain: dict[str, Merged] = {}
         self._conditions = templates.decisions(self.environment, compiled.conditions, self._constants)
+        self._related = Related(compiled, attachments or {}) if compiled.attaches and compiled.pictures else None
         self._set_frame()
 
     def message(
@@ -79,7 +90,7 @@ class Merger:
 
         `date` is the Date field (with an offset). `recipient` is another address to send to, for tests.
         All bytes are ASCII, but for an address whose local part is not (then `smtputf8`, RFC 6532).
-        Raises `MergeError`.
+        Raises `MergeError`; `InputError` when the issue carries pictures that `Merger` was not given.
         """
         token = _token(subscriber, purpose)
         to = self.address(subscriber.email if recipient is None else recipient)
@@ -174,15 +185,18 @@ class Merger:
         fixed += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"']
         self._fixed = tuple(fixed)
         self._opening = f"--{boundary}\r\n{_part('plain')}"
-        self._between = f"\r\n--{boundary}\r\n{_part('html')}"
-        self._ending = f"\r\n--{boundary}--\r\n"
+        related = self._related.opening if self._related else ""
+        self._between = f"\r\n--{boundary}\r\n{related}{_part('html')}"
+        self._ending = f"\r\n--{boundary}--\r\n".encode()
 
     def _body(self, context: Context) -> bytes:
         text = _run(self._text, context)
         html = _run(self._html, context)
+        pictures = self._related.pictures(html) if self._related else b""
         quoted.closed(text)
         quoted.closed(html)
-        return "".join([self._opening, *text, self._between, *html, self._ending]).encode("ascii")
+        start = "".join([self._opening, *text, self._between, *html]).encode("ascii")
+        return b"".join([start, pictures, self._ending])
 
     def _subject_text(self, context: Context, purpose: Purpose) -> str:
         subject = "".join(_run(self._subject, context))

@@ -25,7 +25,7 @@ from mjml import mjml2html
 from PIL import Image, ImageChops, ImageDraw
 from playwright.sync_api import Page, Route, sync_playwright
 
-from digest.compose.mjml import render_mjml
+from digest.compose.mjml.render import render_mjml
 from digest.errors import InputError, Place
 
 HERE = Path(__file__).parent
