@@ -108,7 +108,12 @@ class LocalServer:
             return
 
     def _serve(self) -> None:
-        asyncio.run(self._main())
+        try:
+            asyncio.run(self._main())
+        except (OSError, ValueError):
+            if not self._uvicorn.should_exit:
+                raise
+            # It was stopped while still starting, or slow to end: its sockets have been closed under it.
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
