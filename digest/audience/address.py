@@ -49,6 +49,8 @@ class Address:
         'ann.lee@xn--bcher-kva.example.org'
         """
         local = self.local
+        if local.isascii() and not local.startswith('"'):
+            return f"{local.lower()}@{self.domain}"
         if local.startswith('"') and _is_atom(bare := local[1:-1]):
             local = bare  # the quotation marks say nothing: RFC 5321 section 4.1.2
         return f"{normalize('NFC', local.casefold())}@{self.domain}"

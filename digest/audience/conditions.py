@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import nodes
 
 from digest.audience import values as typed
+from digest.audience.compiling import METHODS, NotAllowedError, Translator, read_attribute
 from digest.errors import Place, Problem, nearest
 from digest.expressions import environment, parse_expression, uses
 
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     from digest.audience.readers import AttributeType
 
 _OF = ("subscriber", "segment")
-_METHODS = ("startswith", "endswith", "lower", "upper", "strip")
+_NUMBERS = ("integer", "number")
+_TEXTS = ("string", "url")
 
 
 def needed_segments(source: str, segments: Collection[str]) -> frozenset[str]:
     """The declared segments an expression reads; none for an expression that cannot be parsed."""
     try:
-        found = uses(parse_expression(source), frozenset(segments))
-    except ValueError:
+        tree = parse_expression(source)
+        return (uses(tree, frozenset(segments)).segments | _names(tree)) & frozenset(segments)
+    except (ValueError, RecursionError):
         return frozenset()
-    return (found.segments | _names(parse_expression(source))) & frozenset(segments)
 
 
 def expression_problems(
@@ -33,13 +35,28 @@ def expression_problems(
     """Everything wrong with `source`, which may read these attributes and segments."""
     try:
         tree = parse_expression(source if source.strip() else "missing expression")
+        return _problems(tree, attributes, segments, place)
+    except RecursionError:
+        cure = "write subscriber.x in [“a”, “b”] for many “or”"
+        return [Problem(place, "an expression nested too deeply", cure, code="syntax")]
     except ValueError as exc:
         return [Problem(place, f"not an expression: {exc}", code="syntax")]
+
+
+def _problems(
+    tree: nodes.Expr, attributes: Mapping[str, AttributeType], segments: Collection[str], place: Place
+) -> list[Problem]:
     problems = [
         Problem(place, message, cure, code=code) for message, cure, code in _names_wrong(tree, attributes, segments)
     ]
     problems += [Problem(place, message, cure, code="expression") for message, cure in _forms_wrong(tree)]
     problems += [Problem(place, message, cure, code="never-equal") for message, cure in _never_equal(tree, attributes)]
+    problems += [Problem(place, message, cure, code="type") for message, cure in _wrong_types(tree, attributes)]
+    if not problems:
+        try:
+            Translator(environment(), segments).condition(tree)
+        except NotAllowedError as exc:
+            problems.append(Problem(place, str(exc), exc.cure, code="expression"))
     return problems
 
 
@@ -80,7 +97,7 @@ def _forms_wrong(tree: nodes.Node) -> Iterator[tuple[str, str]]:
         elif isinstance(node, nodes.Test) and node.name not in jinja.tests:
             yield f"unknown test “{node.name}”", nearest(node.name, jinja.tests)
         elif isinstance(node, nodes.Call) and not _callable(node.node):
-            yield "a call that is not allowed here", f"days_since(…), or a method of text: {', '.join(_METHODS)}"
+            yield "a call that is not allowed here", f"days_since(…), or a method of text: {', '.join(METHODS)}"
         elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
             yield f"“{node.attr}” cannot be read", ""
         elif _bare_context(node):
@@ -94,7 +111,7 @@ def _is_truth(node: nodes.Node) -> bool:
 def _callable(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Name):
         return node.name in environment().globals
-    return isinstance(node, nodes.Getattr) and node.attr in _METHODS
+    return isinstance(node, nodes.Getattr) and node.attr in METHODS
 
 
 def _bare_context(node: nodes.Node) -> str:
@@ -111,20 +128,12 @@ def _bare_context(node: nodes.Node) -> str:
 
 def _never_equal(tree: nodes.Node, attributes: Mapping[str, AttributeType]) -> Iterator[tuple[str, str]]:
     """Comparisons of an attribute with a constant it can never be."""
-    for compare in (
-        tree.find_all(nodes.Compare) if not isinstance(tree, nodes.Compare) else [tree, *tree.find_all(nodes.Compare)]
-    ):
-        attribute = attributes.get(_read_attribute(compare.expr))
+    for compare in (node for node in _nodes(tree) if isinstance(node, nodes.Compare)):
+        attribute = attributes.get(read_attribute(compare.expr))
         for operand in compare.ops:
             if attribute and operand.op in ("eq", "ne", "in", "notin"):
                 for constant in _constants(operand.expr, operand.op):
                     yield from _not_a_value(attribute, constant)
-
-
-def _read_attribute(node: nodes.Node) -> str:
-    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "subscriber":
-        return node.attr
-    return ""
 
 
 def _constants(node: nodes.Node, operator: str) -> list[Any]:
@@ -137,8 +146,34 @@ def _constants(node: nodes.Node, operator: str) -> list[Any]:
 def _not_a_value(attribute: AttributeType, constant: object) -> Iterator[tuple[str, str]]:
     if attribute.type == "list" or constant is None:
         return
-    if isinstance(constant, str) != (attribute.type in ("string", "url")):
+    if isinstance(constant, str) != (attribute.type in _TEXTS):
         yield f"{attribute.name} is {typed.A[attribute.type]}, never “{constant}”", ""
     elif attribute.values and constant not in attribute.values:
         known = [typed.text_of(v) for v in attribute.values]
         yield f"{attribute.name} is never “{constant}”", nearest(str(constant), known)
+
+
+def _wrong_types(tree: nodes.Node, attributes: Mapping[str, AttributeType]) -> Iterator[tuple[str, str]]:
+    """What a value of the declared type can't take part in."""
+    for node in _nodes(tree):
+        if isinstance(node, nodes.Compare) and (attribute := attributes.get(read_attribute(node.expr))):
+            for operand in node.ops:
+                if operand.op in ("lt", "lteq", "gt", "gteq"):
+                    yield from _no_order(attribute, operand.expr)
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+            attribute = attributes.get(read_attribute(node.node.node))
+            if attribute and attribute.type not in _TEXTS:
+                yield f"{attribute.name} is {typed.A[attribute.type]}, and “{node.node.attr}” is for text", ""
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "days_since":
+            attribute = attributes.get(read_attribute(node.args[0])) if node.args else None
+            if attribute and attribute.type != "date":
+                yield f"{attribute.name} is {typed.A[attribute.type]}, and days_since counts from a date", ""
+
+
+def _no_order(attribute: AttributeType, other: nodes.Expr) -> Iterator[tuple[str, str]]:
+    if not isinstance(other, nodes.Const):
+        return
+    if attribute.type == "date":
+        yield f"{attribute.name} is a date and has no order with “{other.value}”", "write days_since(…) < 30"
+    elif (attribute.type in _NUMBERS) != (isinstance(other.value, int | float)) or attribute.type == "list":
+        yield f"{attribute.name} is {typed.A[attribute.type]} and has no order with “{other.value}”", ""

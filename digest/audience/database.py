@@ -106,6 +106,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX tests_by_fingerprint ON tests (fingerprint)",
     ),
+    (
+        # Of a person who was forgotten only this is left: see `digest.audience.forgetting`.
+        "CREATE TABLE forgotten (address_hash BLOB PRIMARY KEY, forgotten_at INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+        "INSERT INTO keys VALUES ('forgotten', randomblob(32))",
+    ),
 )
 
 
@@ -192,8 +198,10 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _refuse_foreign(connection: sqlite3.Connection, file: Path) -> None:
+    # In this order: another process may be making it between the two, and marks it as ours with its tables.
+    filled = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    if not ours and connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    if filled and not ours:
         cure = "name another file as “database” in config/digest.toml"
         raise InputError(Problem(Place(str(file)), "a SQLite database, but not one of digest", cure))
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from digest.audience.address import Address, AddressError, parse_address
+from digest.audience.forgetting import Forgotten
 from digest.audience.readers import Readers
 from digest.audience.rows import RowReader
 from digest.audience.staging import Effect, staging
@@ -32,11 +33,15 @@ def pairs(assignments: tuple[str, ...]) -> dict[str, str]:
 def add_subscriber(
     connection: sqlite3.Connection, readers: Readers, address: Address, values: Mapping[str, str]
 ) -> None:
-    """Add a reader, active unless `values` say otherwise. Raises `InputError` when there is one already."""
+    """Add a reader, active unless `values` say otherwise, also one who was forgotten.
+
+    Raises `InputError` when there is one already.
+    """
     if Subscribers(connection).by_address(address.text):
         cure = "change it with: digest subscribers set"
         raise InputError(Problem(None, f"{address.text} is in the list already", cure, code="exists"))
     _apply(connection, readers, address, values)
+    Forgotten(connection).readmit(address)
 
 
 def set_values(connection: sqlite3.Connection, readers: Readers, address: Address, values: Mapping[str, str]) -> Effect:
@@ -69,7 +74,7 @@ def _apply(
     row = RowReader(readers).assign(address, values)
     with staging(connection, revive=revive) as staged:
         with staged.filling():
-            staged.add(row)
+            staged.add([row])
         effect = staged.effect()
         for _ in staged.apply():
             pass

@@ -17,22 +17,24 @@ import csv
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TextIO
 
+from digest.audience.forgetting import Forgotten
 from digest.audience.readers import Readers
-from digest.audience.rows import Reject, RowReader
+from digest.audience.rows import Reject, Row, RowReader
 from digest.audience.staging import Effect, Staging, staging
 from digest.audience.tables import REJECTED_COLUMNS, Record, Table
 from digest.audience.values import shortened
-from digest.errors import InputError, Place, Problem
+from digest.errors import HeldError, InputError, Place, Problem
 
 SHOWN = 20
 """Rejects a report carries; all of them are in the rejects file."""
-_PROGRESS_EVERY = 5000
+_BATCH = 500
 
 Progress = Callable[[str, int], None]
 """Called now and then with what is being done and how many rows are through."""
@@ -54,6 +56,8 @@ class ImportReport:
     rejects: tuple[Reject, ...]
     rejects_file: Path | None
     dry_run: bool
+    left: int = 0
+    """Readers of a synchronised source who are not in the file any more."""
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -67,6 +71,7 @@ class ImportReport:
             "unchanged": self.effect.unchanged,
             "stay_unsubscribed": self.effect.stay_away,
             "revived": self.effect.revived,
+            "left": self.left,
             "suppressed": self.effect.suppressed,
             "rejected": self.rejected,
             "rejects_file": str(self.rejects_file) if self.rejects_file else None,
@@ -83,6 +88,14 @@ class ImportReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The file is the whole list of `source`; at most `max_change` (a share) of its readers may leave."""
+
+    source: str
+    max_change: float
+
+
 def import_list(
     connection: sqlite3.Connection,
     file: Path,
@@ -90,57 +103,104 @@ def import_list(
     *,
     shown: str | None = None,
     ignore: Collection[str] = (),
+    renamed: Mapping[str, str] | None = None,
     dry_run: bool = False,
     revive: bool = False,
+    sync: Sync | None = None,
     progress: Progress = lambda _what, _rows: None,
 ) -> ImportReport:
     """Import `file` (CSV, or JSON Lines by its suffix), named `shown` in messages.
 
-    `ignore`: columns to pass over. `dry_run`: check everything, write only the rejects file.
+    `ignore`: columns to pass over. `renamed`: columns of the file (in any case), and what they are here.
+    `dry_run`: check everything, write only the rejects file.
     `revive`: make readers active again who had unsubscribed, bounced or complained.
+    `sync`: the file is all that a source has; of the readers it brought, those not in it are unsubscribed, but
+    not when a row was rejected: it may be theirs.
+    Raises `HeldError` when more than `sync.max_change` of them would leave; nothing was changed then.
     Raises `InputError` when the file as a whole cannot be read, or a column is not declared.
     """
-    table = Table(file, shown or str(file))
+    table = Table(file, shown or str(file), {theirs.lower(): ours.lower() for theirs, ours in (renamed or {}).items()})
     reader = RowReader(readers, ignore)
     reader.check_columns(table)
     # A file without a name: of an import that is killed nothing stays. What has no meaning is escaped.
     with (
-        staging(connection, revive=revive) as staged,
+        staging(connection, revive=revive, source=sync.source if sync else "") as staged,
         TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as stream,
     ):
         rejects = _Rejects(table, file, stream)
-        rows = _check(table, reader, staged, rejects, progress)
+        forgotten = Forgotten(connection)
+        rows = _check(
+            table, _kept_out(reader, forgotten) if forgotten.any() else reader.read, staged, rejects, progress
+        )
         rejects_file = rejects.keep()
         effect = staged.effect()
+        leaving = _leaving(staged, sync) if sync and not rejects.rows else 0
         if not dry_run:
             for done in staged.apply():
                 progress("importing", done)
+            if leaving:
+                staged.remove_missing()
         return ImportReport(
             table.description,
             table.encoding.doubt,
             rows,
             rejects.rows,
             effect,
-            tuple(rejects.first),
+            tuple(sorted(rejects.first, key=lambda reject: reject.place.line)),
             rejects_file,
             dry_run,
+            leaving,
         )
 
 
-def _check(table: Table, reader: RowReader, staged: Staging, rejects: _Rejects, progress: Progress) -> int:
+def _leaving(staged: Staging, sync: Sync) -> int:
+    missing, total = staged.missing()
+    if total and missing / total > sync.max_change:
+        raise HeldError(
+            f"{missing:,} of the {total:,} readers from {sync.source} are not in the file: more than"
+            f" {sync.max_change:.0%}; nothing was imported. Is it the whole list? (--override max_change)"
+        )
+    return missing
+
+
+_Read = Callable[[Record, Table], Row | list[Reject]]
+
+
+def _kept_out(reader: RowReader, forgotten: Forgotten) -> _Read:
+    """As the reader reads, but for rows of people who were forgotten."""
+
+    def read(record: Record, table: Table) -> Row | list[Reject]:
+        row = reader.read(record, table)
+        if isinstance(row, Row) and row.address in forgotten:
+            why = "was forgotten, as the person asked; digest subscribers add lets them in again"
+            return [Reject(table.place(record.line), "email", shortened(row.address.text), why)]
+        return row
+
+    return read
+
+
+def _check(table: Table, read: _Read, staged: Staging, rejects: _Rejects, progress: Progress) -> int:
     rows = 0
+    records = table.records()
     with staged.filling():
-        for rows, record in enumerate(table.records(), 1):
-            row = reader.read(record, table)
-            if isinstance(row, list):
-                rejects.add(record, row)
-            elif line := staged.add(row):
-                place = table.place(record.line)
-                again = Reject(place, "email", shortened(row.address.text), f"is in line {line} already")
-                rejects.add(record, [again])
-            if rows % _PROGRESS_EVERY == 0:
-                progress("checking", rows)
+        while batch := list(islice(records, _BATCH)):
+            found = [read(record, table) for record in batch]
+            staged.add(row for row in found if isinstance(row, Row))
+            for record, row in zip(batch, found, strict=True):
+                if isinstance(row, list):
+                    rejects.add(record, row)
+            rows += len(batch)
+            progress("checking", rows)
+    _reject_repeated(table, staged, rejects)
     return rows
+
+
+def _reject_repeated(table: Table, staged: Staging, rejects: _Rejects) -> None:
+    records = table.records()  # once more, only when there are some: what stands in them is wanted
+    for line, first, address in staged.repeated():
+        record = next(record for record in records if record.line == line)
+        again = Reject(table.place(line), "email", shortened(address), f"is in line {first} already")
+        rejects.add(record, [again])
 
 
 @dataclass
@@ -159,7 +219,7 @@ class _Rejects:
         self.first += reasons[: max(0, SHOWN - len(self.first))]
         because = "; ".join(f"{r.column} {r.reason}".strip() for r in reasons)
         if self.table.is_json:
-            known = dict(record.cells) or {"text": record.raw[0]}
+            known = dict(zip(record.columns, record.values, strict=True)) or {"text": record.raw[0]}
             head = dict(zip(REJECTED_COLUMNS, (record.line, because), strict=True))
             self.stream.write(json.dumps(head | known) + "\n")
         else:

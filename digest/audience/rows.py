@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, get_args
 
 from digest.audience import values as typed
 from digest.audience.address import Address, AddressError, parse_address
+from digest.audience.foreign import Foreign
 from digest.audience.readers import FILE, Readers
 from digest.audience.subscriber import Status, Value
 from digest.audience.tables import REJECTED_COLUMNS, Record, Table
 from digest.errors import InputError, Place, Problem, nearest
+
+_REMEMBERED = 2000
+_GUESSES = ("integer", "number", "boolean", "date", "url")
+_SAMPLE = 1000
+_SHORT = 40  # characters: bounds the memory of what is remembered
 
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -34,8 +43,7 @@ class Reject:
         return f"{self.place}: {what}{self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):  # the cheapest frozen value: a million of them are made
     """A reader as a list gives it.
 
     `built_in` and `attributes` hold the columns that are there; None where the cell is empty, which
@@ -82,24 +90,40 @@ class RowReader:
         self._ignored = frozenset(name.lower() for name in ignore) | set(REJECTED_COLUMNS)
         # A header is matched without regard to case; attributes are declared with it.
         self._names = {name.lower(): name for name in readers.attributes}
+        self._plan: _Plan | None = None
+        self._statuses: Mapping[str, str] = {}
+        self._status = ""
 
     def check_columns(self, table: Table) -> None:
         """Raises `InputError` for columns of the header that are not declared."""
+        if table.foreign:
+            self._understand(table.foreign)
         problems = [
-            Problem(table.place(1, number), *self._unknown(column), code="unknown-column")
+            Problem(table.place(1, number), *self._unknown(column, guessed(table, number - 1)), code="unknown-column")
             for number, column in enumerate(table.columns, 1)
             if column and not self._known(column)
         ]
         if problems:
             raise InputError(problems)
+        self._plan = None if table.is_json else self._planned(table.columns)
+
+    def _understand(self, foreign: Foreign) -> None:
+        self._ignored |= foreign.ignored
+        self._statuses = foreign.statuses
+        self._status = foreign.status
 
     def read(self, record: Record, table: Table) -> Row | list[Reject]:
         """The row, or everything that is wrong with it."""
         if record.fault:
             return [Reject(table.place(record.line), "", "", record.fault)]
+        if self._plan:
+            try:
+                return self._whole(self._plan.row(record))
+            except ValueError:
+                pass  # cell by cell: everything that is wrong
         draft = _Draft()
         rejects = []
-        for number, (column, cell) in enumerate(record.cells.items(), 1):
+        for number, (column, cell) in enumerate(zip(record.columns, record.values, strict=True), 1):
             try:
                 self._take(column.lower(), cell, draft)
             except ValueError as exc:
@@ -109,7 +133,10 @@ class RowReader:
             rejects.append(Reject(table.place(record.line), "email", "", "is missing"))
         if rejects or draft.address is None:
             return rejects
-        return Row(record.line, draft.address, draft.built_in, draft.attributes)
+        return self._whole(Row(record.line, draft.address, draft.built_in, draft.attributes))
+
+    def _whole(self, row: Row) -> Row:
+        return row._replace(built_in={**row.built_in, "status": self._status}) if self._status else row
 
     def assign(self, address: Address, pairs: Mapping[str, str]) -> Row:
         """A row from ``column=value`` pairs given by hand. Raises `InputError` with all that is wrong."""
@@ -132,7 +159,7 @@ class RowReader:
         if column == "email":
             draft.address = _address(cell)
         elif column in BUILT_IN:
-            draft.built_in[column] = _built_in(column, cell)
+            draft.built_in[column] = self._built_in(column, cell)
         elif column in self._names:
             name = self._names[column]
             draft.attributes[name] = self._attributes[name].parse(cell)
@@ -143,15 +170,40 @@ class RowReader:
         elif str(cell).strip():
             raise ValueError("stands in a column without a name")
 
+    def _planned(self, columns: tuple[str, ...]) -> _Plan:
+        """How a row of a table with these columns is read when nothing is wrong with it."""
+        numbered = list(enumerate(columns))
+        return _Plan(
+            columns.index("email"),
+            tuple((c, n, _Known(partial(self._built_in, c))) for n, c in numbered if c in BUILT_IN),
+            tuple(
+                (self._names[c], n, _Known(self._attributes[self._names[c]].parse))
+                for n, c in numbered
+                if c in self._names and c not in BUILT_IN
+            ),
+            tuple(n for n, c in numbered if not c),
+        )
+
+    def _built_in(self, column: str, cell: object) -> Value | None:
+        if column == "tags" and isinstance(cell, list):
+            return typed.parse_json("list", cell)
+        if cell is not None and not isinstance(cell, str):
+            raise ValueError("is not text")
+        text = (cell or "").strip()
+        if column == "status":
+            text = self._statuses.get(text.lower(), text)
+        return BUILT_IN[column](text) if text else None
+
     def _known(self, column: str) -> bool:
         return column == "email" or column in BUILT_IN or column in self._names or column in self._ignored
 
-    def _unknown(self, column: str) -> tuple[str, str]:
+    def _unknown(self, column: str, kind: str) -> tuple[str, str]:
         close = nearest(column, {"email", *BUILT_IN, *self._names})
         cure = f"{close} Or declare it" if close.startswith("did") else "declare it"
+        name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
         return (
             f"the column “{column}” is no declared attribute",
-            f"{cure} in {FILE}, or leave it out with --ignore {column}",
+            f'{cure} in {FILE}, its cells look like {name} = "{kind}", or leave it out with --ignore "{column}"',
         )
 
 
@@ -164,16 +216,68 @@ class _Draft:
     attributes: dict[str, Value | None] = field(default_factory=dict)
 
 
+def guessed(table: Table, number: int) -> str:
+    """The narrowest type that every one of the first cells of a column has; “string” when all are empty."""
+    fitting = list(_GUESSES)
+    seen = False
+    for record in islice(table.records(), _SAMPLE):
+        cell = record.raw[number] if not record.fault else ""
+        if cell.strip():
+            seen = True
+            fitting = [kind for kind in fitting if _fits(kind, cell)]
+    return fitting[0] if seen and fitting else "string"
+
+
+def _fits(kind: str, cell: str) -> bool:
+    try:
+        typed.parse_cell(kind, cell)
+    except ValueError:
+        return False
+    return True
+
+
+class _Known(dict[str, Value | None]):
+    """What short cells of a column are read as: most columns have the same few again and again."""
+
+    def __init__(self, read: Callable[[str], Value | None]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, cell: str) -> Value | None:
+        value = self._read(cell)
+        if len(self) < _REMEMBERED and len(cell) < _SHORT:
+            self[cell] = value
+        return value
+
+
+_Cells = tuple[tuple[str, int, _Known], ...]
+"""Columns: the name, where it stands in a row, and how a cell of it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The columns of a table, sorted out once."""
+
+    email: int
+    built_in: _Cells
+    attributes: _Cells
+    unnamed: tuple[int, ...]
+
+    def row(self, record: Record) -> Row:
+        """Raises `ValueError` when anything is wrong."""
+        cells = record.raw
+        for number in self.unnamed:
+            if cells[number].strip():
+                raise ValueError
+        return Row(
+            record.line,
+            parse_address(cells[self.email]),
+            {name: known[cells[number]] for name, number, known in self.built_in},
+            {name: known[cells[number]] for name, number, known in self.attributes},
+        )
+
+
 def _address(cell: object) -> Address:
     if not isinstance(cell, str):
         raise AddressError("is not an address")
     return parse_address(cell)
-
-
-def _built_in(column: str, cell: object) -> Value | None:
-    if column == "tags" and isinstance(cell, list):
-        return typed.parse_json("list", cell)
-    if cell is not None and not isinstance(cell, str):
-        raise ValueError("is not text")
-    text = (cell or "").strip()
-    return BUILT_IN[column](text) if text else None

@@ -20,10 +20,10 @@ from jinja2 import nodes
 
 from digest.audience.lists import read_list
 from digest.audience.readers import AttributeType, Readers
-from digest.audience.segments import Segments
+from digest.audience.segments import Condition, Segments
 from digest.audience.subscriber import Subscriber, Value
 from digest.compose.compiled import CompiledIssue
-from digest.expressions import ReaderView, parse_expression, uses
+from digest.expressions import parse_expression, uses
 
 TEST_LIST = "subscribers/test.csv"
 
@@ -102,19 +102,25 @@ class _Variants:
     def __init__(self, compiled: CompiledIssue, today: date) -> None:
         self._segments = Segments(compiled.segments, today)
         sources = dict.fromkeys([compiled.audience, *(c.expression for c in compiled.conditions)])
-        self._conditions = [self._segments.condition(source) for source in sources]
+        self._conditions = [self._condition(source) for source in sources]
         self.expressions = [*sources, *compiled.segments.values()]
 
     def of(self, subscriber: Subscriber) -> tuple[bool, ...]:
         """Empty for a reader who does not get the issue."""
-        reader, view = ReaderView(subscriber.values), self._segments.view(subscriber.values)
+        view = self._segments.view(subscriber.values)
         outcomes = []
         for condition in self._conditions:
             try:
-                outcomes.append(condition(reader, view))
+                outcomes.append(condition(subscriber.values, view))
             except Exception:  # noqa: BLE001 -- whatever an author's expression meets; the merge reports it
                 outcomes.append(False)
         return tuple(outcomes) if outcomes[0] else ()
+
+    def _condition(self, source: str) -> Condition:
+        try:
+            return self._segments.condition(source)
+        except ValueError:  # it reads a name that the issue sets: it splits nothing here
+            return lambda _values, _view: False
 
 
 def _plausible_values(readers: Readers, compiled: CompiledIssue, today: date) -> Values:

@@ -11,11 +11,12 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
+from digest.audience.foreign import Foreign, recognised
 from digest.errors import InputError, Place, Problem, nearest
 
 LONGEST_LINE = 1_000_000
@@ -50,15 +51,15 @@ class Encoding:
         return "surrogateescape" if self.doubt else "strict"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row: the line it begins on, its cells by column, and what is wrong with its shape, if anything.
+class Record(NamedTuple):  # the cheapest frozen value: a million of them are made
+    """One row: the line it begins on, its columns and values, and what is wrong with its shape, if anything.
 
     `raw` is what stands there, for the rejects file: cells of a CSV, the text of a line of JSON.
     """
 
     line: int
-    cells: Mapping[str, object]
+    columns: Sequence[str]
+    values: Sequence[object]
     raw: list[str]
     fault: str = ""
 
@@ -66,8 +67,13 @@ class Record:
 class Table:
     """An opened list. `columns` are its header's (empty for JSON Lines, where each row names its own)."""
 
-    def __init__(self, file: Path, shown: str) -> None:
-        """Raises `InputError` when the file cannot be read as a list at all."""
+    def __init__(self, file: Path, shown: str, renamed: Mapping[str, str] | None = None) -> None:
+        """`renamed` maps columns of the file (lower case) to ours, before what a known export says.
+
+        Raises `InputError` when the file cannot be read as a list at all.
+        """
+        self._renamed = dict(renamed or {})
+        self.foreign: Foreign | None = None
         self._file = file
         self._shown = shown
         self.is_json = file.suffix.lower() in (".jsonl", ".ndjson", ".json")
@@ -86,7 +92,8 @@ class Table:
         """What the file was taken for, in words."""
         if self.is_json:
             return f"JSON Lines, {self.encoding.name}"
-        return f"CSV, {self.encoding.name}, separated by {_SEPARATORS[self.separator]}s"
+        whose = f", an export of {self.foreign.name}" if self.foreign else ""
+        return f"CSV, {self.encoding.name}, separated by {_SEPARATORS[self.separator]}s{whose}"
 
     def records(self) -> Iterator[Record]:
         """The rows in order, blank lines left out. Raises `InputError` where the file breaks off."""
@@ -122,20 +129,28 @@ class Table:
             raise self._fail(number, "is not a text file, or one in UTF-16 without its mark", "save it as UTF-8")
         headers = {sep: _split(first, sep) for sep in _SEPARATORS}
         separator = max(headers, key=lambda sep: ("email" in headers[sep], len(headers[sep])))
-        if problems := list(self._header_problems(_split(first, separator, str), number)):
+        columns = self._ours(headers[separator])
+        if problems := list(self._header_problems(_split(first, separator, str), columns, number)):
             raise InputError(problems)
-        return separator, headers[separator]
+        return separator, columns
 
-    def _header_problems(self, written: tuple[str, ...], number: int) -> Iterator[Problem]:
+    def _ours(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns by our names."""
+        self.foreign = recognised(columns)
+        known = {**(self.foreign.columns if self.foreign else {}), **self._renamed}
+        return tuple(known.get(column, column) for column in columns)
+
+    def _header_problems(self, written: tuple[str, ...], columns: tuple[str, ...], number: int) -> Iterator[Problem]:
         place = self.place(number)
-        columns = [column.lower() for column in written]
+        for column in self._renamed.keys() - {column.lower() for column in written}:
+            yield Problem(place, f"there is no column “{column}” to map", nearest(column, written), code="header")
         if "email" not in columns:
             seen = ", ".join(f"“{c}”" for c in written)
             if any("@" in column for column in written):
                 cure = "the first row must name the columns; here it holds an address"
             else:
                 close = nearest("email", written)
-                cure = f"{close} rename it to “email”" if close.startswith("did you") else ""
+                cure = f"{close} --map COLUMN=email says so" if close.startswith("did you") else "--map COLUMN=email"
             yield Problem(place, f"no “email” column; the columns are {seen}", cure, code="header")
         for name, times in Counter(filter(None, columns)).items():
             if times > 1:
@@ -161,15 +176,15 @@ class Table:
         width = len(columns)
         for line, row in rows:
             if len(row) != width:
-                yield Record(line, {}, row, f"{len(row)} cells where the header has {width}")
+                yield Record(line, (), (), row, f"{len(row)} cells where the header has {width}")
             else:
-                yield Record(line, dict(zip(columns, row, strict=True)), row)
+                yield Record(line, columns, row, row)
 
     def _json_records(self, stream: TextIO) -> Iterator[Record]:
         for number, line in enumerate(self._lines(stream), 1):
             text = line.strip()
             if text:
-                yield _json_record(number, text)
+                yield _json_record(number, text, self._renamed)
 
 
 def _split(header: str, separator: str, form: Callable[[str], str] = str.lower) -> tuple[str, ...]:
@@ -177,15 +192,15 @@ def _split(header: str, separator: str, form: Callable[[str], str] = str.lower) 
     return tuple(form(cell.strip()) for cell in next(csv.reader([header], delimiter=separator)))
 
 
-def _json_record(number: int, text: str) -> Record:
+def _json_record(number: int, text: str, renamed: Mapping[str, str]) -> Record:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as exc:
         reason = exc.msg if isinstance(exc, json.JSONDecodeError) else "too deep or too large"
-        return Record(number, {}, [text], f"not JSON: {reason[:1].lower()}{reason[1:]}")
+        return Record(number, (), (), [text], f"not JSON: {reason[:1].lower()}{reason[1:]}")
     if not isinstance(found, dict):
-        return Record(number, {}, [text], "not a JSON object")
-    return Record(number, found, [text])
+        return Record(number, (), (), [text], "not a JSON object")
+    return Record(number, tuple(renamed.get(k.lower(), k) for k in found), tuple(found.values()), [text])
 
 
 def _quoting(reason: str) -> tuple[str, str]:

@@ -39,7 +39,8 @@ def parse_cell(kind: str, text: str) -> Value | None:
     (12, ('a', 'b'), None)
     """
     text = text.strip()
-    return _FROM_TEXT[kind](text) if text else None
+    value = _FROM_TEXT[kind](text) if text else None
+    return None if value == () else value  # a list of nothing is an empty cell
 
 
 def parse_json(kind: str, raw: object) -> Value | None:
@@ -53,7 +54,7 @@ def parse_json(kind: str, raw: object) -> Value | None:
     if isinstance(raw, str):
         return parse_cell(kind, raw)
     if kind == "list" and isinstance(raw, list | tuple):
-        return _list_of(raw)
+        return _list_of(raw) or None
     if kind == "date" and isinstance(raw, date):
         return raw.date() if isinstance(raw, datetime) else raw
     fits: Mapping[str, tuple[type, ...]] = {"boolean": (bool,), "integer": (int,), "number": (int, float)}

@@ -1,4 +1,4 @@
-"""``digest segments [ISSUE]``: how many readers each segment has, and each variant of an issue."""
+"""``digest segments [ISSUE]``: the readers of each segment; the variants of an issue, and its audit."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import click
 
+from digest.audience.compiling import Outcomes
 from digest.audience.database import open_database
 from digest.audience.readers import Readers, load_readers
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
 from digest.cli.options import Session, command
-from digest.compose.compiled import CompiledIssue
-from digest.errors import InputError, Problem
-from digest.message.merge import Identity, MergeError, Merger
+from digest.errors import Problem
+from digest.message.audit import Auditor
+from digest.message.merge import Identity, Merger
 
 
 @command("segments")
 @click.argument("issue", metavar="[ISSUE]", required=False)
-def cli(session: Session, issue: str | None) -> None:
-    """Count the active readers of each segment and, with ISSUE, of each of its variants."""
+def cli(session: Session, issue: str | None) -> int:
+    """Count the active readers of each segment and, with ISSUE, of each of its variants.
+
+    With ISSUE every value that it prints is also tried for every one of its readers: exit code 1 when one
+    is missing.
+    """
     newsletter = session.newsletter()
     readers = load_readers(newsletter.root)
     today = datetime.now(ZoneInfo(newsletter.settings.newsletter.timezone)).date()
@@ -36,17 +41,18 @@ def cli(session: Session, issue: str | None) -> None:
 
         compiled = compile_issue(newsletter, newsletter.find_issue(issue))
         merger = Merger(compiled, Identity.of(newsletter.settings), today=today)
-    count = _Count(Segments(readers.segments, today), tuple(readers.segments), merger)
+    count = _Count.of(Segments(readers.segments, today), readers, Auditor(merger) if merger else None)
     with closing(open_database(newsletter.database)) as connection:
         count.all(Subscribers(connection).candidates())
-    count.check(readers)
-    _print(session, count, merger.compiled if merger else None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Variant:
-    readers: int
-    sample: str
+    answer = _print_segments(session, count)
+    problems = count.failed_segments(readers)
+    if merger and count.auditor:
+        answer |= {"issue": merger.compiled.slug, "variants": _print_variants(session, merger, count.auditor)}
+        problems += [*count.auditor.problems(), *count.auditor.warnings(readers.places)]
+    for problem in problems:
+        session.warn(str(problem))
+    session.result(answer | {"problems": [str(problem) for problem in problems]})
+    return 1 if any(problem.severity == "error" for problem in problems) else 0
 
 
 @dataclass(slots=True)
@@ -55,13 +61,18 @@ class _Count:
 
     segments: Segments
     names: tuple[str, ...]
-    merger: Merger | None
+    at_once: Outcomes
+    auditor: Auditor | None
     active: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     members: Counter[str] = field(default_factory=Counter)
-    variants: dict[tuple[bool, ...], _Variant] = field(default_factory=dict)
-    failed: dict[tuple[str, str], int] = field(default_factory=dict)
-    problems: dict[Problem, int] = field(default_factory=dict)
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    vectors: Counter[tuple[bool, ...]] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, segments: Segments, readers: Readers, auditor: Auditor | None) -> _Count:
+        names = tuple(readers.segments)
+        return cls(segments, names, segments.outcomes(names), auditor)
 
     def all(self, candidates: Iterator[tuple[Subscriber, str | None]]) -> None:
         for subscriber, excluded in candidates:
@@ -69,68 +80,55 @@ class _Count:
                 self.excluded[excluded] += 1
                 continue
             self.active += 1
-            self._segments_of(subscriber)
-            if self.merger:
-                self._variant_of(self.merger, subscriber)
+            try:
+                self.vectors[self.at_once(subscriber.values)] += 1
+            except Exception:  # noqa: BLE001 -- whatever an expression meets: one by one, it is named
+                self._one_by_one(subscriber)
+            if self.auditor and not self.auditor.add(subscriber):
+                self.excluded["audience"] += 1
+        for vector, number in self.vectors.items():
+            for name, member in zip(self.names, vector, strict=True):
+                self.members[name] += number * member
 
-    def check(self, readers: Readers) -> None:
-        """Raises `InputError` for the expressions that failed, each once with its number of readers."""
-        found = [
-            Problem(readers.places.get(name), f"segment “{name}” fails for {number} readers: {reason}", code="segment")
-            for (name, reason), number in self.failed.items()
+    def failed_segments(self, readers: Readers) -> list[Problem]:
+        """The expressions that failed, each once with its number of readers."""
+        return [
+            Problem(readers.places.get(name), f"segment “{name}” fails for {number:,} readers: {why}", code="segment")
+            for (name, why), number in self.failed.items()
         ]
-        found += [replace(p, message=f"{p.message} ({n} readers)") for p, n in self.problems.items()]
-        if found:
-            raise InputError(found)
 
-    def _segments_of(self, subscriber: Subscriber) -> None:
+    def _one_by_one(self, subscriber: Subscriber) -> None:
         view = self.segments.view(subscriber.values)
         for name in self.names:
             try:
                 self.members[name] += view[name]
             except SegmentError as exc:
-                self.failed[exc.segment, exc.reason] = self.failed.get((exc.segment, exc.reason), 0) + 1
-
-    def _variant_of(self, merger: Merger, subscriber: Subscriber) -> None:
-        try:
-            if not merger.gets(subscriber):
-                self.excluded["audience"] += 1
-                return
-            outcomes = merger.variant(subscriber)
-        except MergeError as exc:
-            self.problems[exc.problem] = self.problems.get(exc.problem, 0) + 1
-            return
-        known = self.variants.get(outcomes)
-        self.variants[outcomes] = _Variant(
-            known.readers + 1 if known else 1, known.sample if known else subscriber.email
-        )
+                self.failed[exc.segment, exc.reason] += 1
 
 
-def _print(session: Session, count: _Count, compiled: CompiledIssue | None) -> None:
-    reasons = ", ".join(f"{number} {reason}" for reason, number in count.excluded.items() if reason != "audience")
-    session.say(f"{count.active} readers may be written to" + (f" ({reasons} left out)" if reasons else ""))
+def _print_segments(session: Session, count: _Count) -> dict[str, object]:
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in count.excluded.items() if reason != "audience")
+    session.say(f"{count.active:,} readers may be written to" + (f" ({reasons} left out)" if reasons else ""))
     width = max(map(len, count.names), default=0)
     for name in count.names:
         session.say(f"  {name:{width}}  {count.members[name]:>9,}")
-    answer: dict[str, object] = {
+    return {
         "readers": count.active,
         "excluded": dict(count.excluded),
         "segments": {name: count.members[name] for name in count.names},
     }
-    if compiled:
-        answer |= {"issue": compiled.slug, "variants": _print_variants(session, compiled, count)}
-    session.result(answer)
 
 
-def _print_variants(session: Session, compiled: CompiledIssue, count: _Count) -> list[Mapping[str, object]]:
-    gets = sum(variant.readers for variant in count.variants.values())
-    session.say(f"{compiled.slug} goes to {gets} readers in {len(count.variants)} variants:")
-    ordered = sorted(count.variants.items(), key=lambda item: (-item[1].readers, item[1].sample))
+def _print_variants(session: Session, merger: Merger, auditor: Auditor) -> list[Mapping[str, object]]:
+    variants = auditor.variants()
+    session.say(f"{merger.compiled.slug} goes to {auditor.total:,} readers in {len(variants)} variants:")
     found: list[Mapping[str, object]] = []
-    for outcomes, variant in ordered:
-        holds = dict.fromkeys(c.expression for c, true in zip(compiled.conditions, outcomes, strict=True) if true)
-        session.say(f"  {variant.readers:>9,}  such as {variant.sample}: {_in_short(holds) or 'no condition holds'}")
-        found.append({"readers": variant.readers, "sample": variant.sample, "conditions": list(holds)})
+    for variant in variants:
+        conditions = zip(merger.compiled.conditions, variant.outcomes, strict=True)
+        holds = dict.fromkeys(condition.expression for condition, true in conditions if true)
+        sample = variant.sample.email
+        session.say(f"  {variant.readers:>9,}  such as {sample}: {_in_short(holds) or 'no condition holds'}")
+        found.append({"readers": variant.readers, "sample": sample, "conditions": list(holds)})
     return found
 
 

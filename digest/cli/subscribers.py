@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ import click
 from digest.audience import editing
 from digest.audience.database import open_database
 from digest.audience.exporting import export_list, held
-from digest.audience.importing import ImportReport, import_list
+from digest.audience.forgetting import Forgotten
+from digest.audience.importing import ImportReport, Sync, import_list
+from digest.audience.profiling import profile
 from digest.audience.readers import load_readers
 from digest.audience.rows import STATUSES
 from digest.audience.store import Subscribers, Suppressions
@@ -37,14 +40,28 @@ def cli() -> None:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Check the whole file; import nothing.")
 @click.option("--revive", is_flag=True, help="Make readers active again who had left.")
+@click.option("--map", "mapped", multiple=True, metavar="COLUMN=NAME", help="What a column is; may be repeated.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="A column to pass over; may be repeated.")
-def import_(session: Session, file: Path, dry_run: bool, revive: bool, ignore: tuple[str, ...]) -> int:
+@click.option("--sync", metavar="SOURCE", help="FILE is all that SOURCE has: its readers who are missing leave.")
+@click.option("--override", type=click.Choice(["max_change"]), help="Let more readers leave than delivery.max_change.")
+def import_(
+    session: Session,
+    file: Path,
+    dry_run: bool,
+    revive: bool,
+    mapped: tuple[str, ...],
+    ignore: tuple[str, ...],
+    sync: str | None,
+    override: str | None,
+) -> int:
     """Import FILE: CSV, or JSON Lines when its name ends in .jsonl.
 
     The first row of a CSV names the columns: email, name, first_name, language, timezone, tags, signed_up,
-    status, source, consented_at, note, and the attributes of config/readers.toml. Rows that are wrong are
-    reported and written to FILE.rejects.csv, which can be mended and imported again; the others go in.
-    Exit code 1 when a row was rejected.
+    status, source, consented_at, note, and the attributes of config/readers.toml; --map gives another name to
+    a column. Exports of Mailchimp, Substack, Ghost, Buttondown, beehiiv and listmonk are recognised.
+
+    Rows that are wrong are reported and written to FILE.rejects.csv, which can be mended and imported again;
+    the others go in. Exit code 1 when a row was rejected.
     """
     with _opened(session) as (newsletter, connection):
         report = import_list(
@@ -52,8 +69,10 @@ def import_(session: Session, file: Path, dry_run: bool, revive: bool, ignore: t
             file,
             load_readers(newsletter.root),
             ignore=ignore,
+            renamed=editing.pairs(mapped),
             dry_run=dry_run,
             revive=revive,
+            sync=Sync(sync, 1.0 if override else newsletter.settings.delivery.max_change) if sync else None,
             progress=_progress(session),
         )
     _print_report(session, file, report)
@@ -183,6 +202,43 @@ def unsubscribe(session: Session, address: str, note: str) -> None:
 cli.add_command(unsubscribe)
 
 
+@command("forget")
+@click.argument("address", metavar="ADDRESS")
+def forget(session: Session, address: str) -> None:
+    """Erase one person everywhere, and keep imports from bringing them back.
+
+    What is left is a keyed hash of the address, and their number in the ledger.
+    """
+    wanted = editing.given_address(address)
+    with _opened(session) as (_, connection):
+        held_before = Forgotten(connection).forget(wanted)
+    session.say("forgotten" if held_before else "nothing was held on that person; imports leave them out from now on")
+    session.result({"forgotten": True, "was_held": held_before})
+
+
+cli.add_command(forget)
+
+
+@command("profile")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file (else standard output).")
+def profile_(session: Session, out: Path | None) -> None:
+    """Summarise the list without naming anybody, as JSON that may be committed."""
+    with _opened(session) as (newsletter, connection):
+        readers = load_readers(newsletter.root)
+        active = (subscriber for subscriber, excluded in Subscribers(connection).candidates() if not excluded)
+        found = profile(readers, active)
+    if out:
+        with _output(out) as stream:
+            stream.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        session.say(f"written to {out}")
+    else:
+        session.say(json.dumps(found, ensure_ascii=False, indent=2))
+    session.result(found)
+
+
+cli.add_command(profile_)
+
+
 @contextmanager
 def _opened(session: Session) -> Iterator[tuple[Newsletter, sqlite3.Connection]]:
     newsletter = session.newsletter()
@@ -227,6 +283,8 @@ def _print_report(session: Session, file: Path, report: ImportReport) -> None:
     session.say(f"{report.rows} rows: {would}{counts}, {report.rejected} rejected{kept}")
     if effect.stay_away:
         session.say(f"{effect.stay_away} had left and stay away (--revive makes them active again)")
+    if report.left:
+        session.say(f"{report.left} are not in the file any more and {'would leave' if report.dry_run else 'left'}")
     if effect.revived:
         session.say(f"{effect.revived} had left and are active again")
     if effect.suppressed:

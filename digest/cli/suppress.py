@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from digest.audience.database import open_database
 from digest.audience.editing import given_address
 from digest.audience.store import Suppressions
+from digest.audience.suppressing import import_suppressions
 from digest.cli.options import Session, command, group
+
+_SHOWN = 20
 
 
 @group("suppress", short_help="Keep addresses from ever getting anything.")
@@ -31,6 +35,25 @@ def add(session: Session, addresses: tuple[str, ...], reason: str, note: str) ->
     for address in wanted:
         session.say(f"{address.text} {'suppressed' if address.text in new else 'was suppressed already'}")
     session.result({"suppressed": new})
+
+
+@command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--reason", default="imported", show_default=True, help="Why, in a word or two.")
+def import_(session: Session, file: Path, reason: str) -> int:
+    """Suppress every address of FILE: one a line, or a table with an email column.
+
+    Exit code 1 when a line holds no address; the others are suppressed.
+    """
+    with closing(open_database(session.newsletter().database)) as connection:
+        new, known, problems = import_suppressions(connection, file, str(file), reason)
+    for problem in problems[:_SHOWN]:
+        session.warn(str(problem))
+    if len(problems) > _SHOWN:
+        session.warn(f"… and {len(problems) - _SHOWN} more")
+    session.say(f"{new} suppressed, {known} were already, {len(problems)} are no addresses")
+    session.result({"suppressed": new, "already": known, "rejected": [str(p) for p in problems]})
+    return 1 if problems else 0
 
 
 @command("remove")
@@ -56,7 +79,7 @@ def list_(session: Session) -> None:
     session.result({"suppressions": [{"address": e.address_key, "reason": e.reason, "note": e.note} for e in entries]})
 
 
-for subcommand in (add, remove, list_):
+for subcommand in (add, import_, remove, list_):
     cli.add_command(subcommand)
 
 

@@ -11,7 +11,8 @@ class Message:
 
     `sender` is the envelope sender (MAIL FROM), `recipient` the one RCPT TO, both bare addresses.
     `data` is the whole message, CRLF line ends, ASCII only, not dot-stuffed. `message_id` has its angle
-    brackets. `smtputf8` is true when an address needs RFC 6531.
+    brackets. `smtputf8` is true when an address needs RFC 6531. `dotless` says that no line begins with a
+    dot, by the way it was made; looking for one takes as long as merging.
     """
 
     sender: str
@@ -19,3 +20,4 @@ class Message:
     message_id: str
     data: bytes
     smtputf8: bool = False
+    dotless: bool = False

@@ -11,19 +11,20 @@ A dry run, a test and a real one are made here by the same calls: they differ in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as day
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from urllib.parse import quote
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.runtime import Context
 
 from digest.audience.address import Address, AddressError, parse_address
+from digest.audience.compiling import Outcomes
 from digest.audience.segments import Condition, Segments
-from digest.audience.subscriber import Subscriber
+from digest.audience.subscriber import Subscriber, Value
 from digest.compose.compiled import CompiledIssue
 from digest.errors import InputError, Place, Problem
 from digest.expressions import ReaderView
@@ -80,6 +81,7 @@ class Merger:
         self._html = self._merged("html", templates.WIRE_HTML)
         self._plain: dict[str, Merged] = {}
         self._conditions = templates.decisions(self.environment, compiled.conditions, self._constants)
+        self._outcomes = self.outcomes([condition.expression for condition in compiled.conditions])
         self._related = Related(compiled, attachments or {}) if compiled.attaches and compiled.pictures else None
         self._set_frame()
 
@@ -115,6 +117,7 @@ class Merger:
             message_id=f"<{identifier}@{self._identity.domain}>",
             data=data,
             smtputf8=not to.ascii_only,
+            dotless=True,  # no field's name and no line of quoted-printable or base64 begins with one
         )
 
     def rendering(self, subscriber: Subscriber, purpose: Purpose = "dry") -> Rendering:
@@ -133,13 +136,27 @@ class Merger:
         """Whether the reader belongs to the issue's audience. Raises `MergeError`."""
         view = self._segments.view(subscriber.values)
         try:
-            return self._audience(ReaderView(subscriber.values), view)
+            return self._audience(subscriber.values, view)
         except Exception as exc:  # an author's expression may raise anything; it is explained
             raise MergeError(templates.explained(exc, None)) from exc
 
     def variant(self, subscriber: Subscriber) -> tuple[bool, ...]:
         """The outcome of each of the issue's conditions for this reader, in order. Raises `MergeError`."""
-        return tuple(map(bool, _run(self._conditions, self.context(subscriber, INERT_TOKEN))))
+        try:
+            return self._outcomes(subscriber.values)
+        except Exception:  # noqa: BLE001  # whatever it is: asked one by one, it is located
+            return tuple(map(bool, _run(self._conditions, self.context(subscriber, INERT_TOKEN))))
+
+    def outcomes(self, expressions: Sequence[str | nodes.Expr]) -> Outcomes:
+        """Conditions of this issue as one fast function of a reader's values.
+
+        It raises whatever goes wrong, also in a segment that nobody needs; always, when an expression has a
+        form that can't be compiled so (it reads ``links``, or a name that the issue sets).
+        """
+        try:
+            return self._segments.outcomes(expressions, self._constants)
+        except ValueError as exc:
+            return _never(exc)
 
     def context(self, subscriber: Subscriber, token: str, **more: Any) -> Context:
         """What the templates read for one reader; `token` is the one in the reader's links."""
@@ -226,6 +243,13 @@ def _who(compiled: CompiledIssue, today: day) -> tuple[Segments, Condition]:
         return segments, segments.condition(compiled.audience)
     except (ValueError, TemplateSyntaxError) as exc:  # composing checked them: the stored issue was changed
         raise InputError(Problem(None, f"the segments or the audience: {exc}", code="bad-expression")) from exc
+
+
+def _never(reason: Exception) -> Outcomes:
+    def outcomes(_values: Mapping[str, Value]) -> NoReturn:
+        raise reason
+
+    return outcomes
 
 
 def _token(subscriber: Subscriber, purpose: Purpose) -> str:

@@ -83,6 +83,25 @@ def test_suppressions(call: Digest) -> None:
     assert json.loads(call("suppress", "list", "--json").stdout) == {"suppressions": []}
 
 
+def test_a_block_list_is_imported(call: Digest, folder: Path) -> None:
+    """Addresses one a line or in a table are suppressed; a line that is none is said, with its place."""
+    (folder / "block.txt").write_text("ann@example.com\nnobody\nbob@example.com\n")
+    done = call("suppress", "import", "block.txt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("block.txt:2: error: “nobody” has no @")
+    assert done.stdout == "2 suppressed, 0 were already, 1 are no addresses\n"
+    (folder / "block.csv").write_text("Reason;Email\nx;BOB@example.com\ny;cat@example.com\n")
+    again = json.loads(call("suppress", "import", "block.csv", "--json").stdout)
+    assert (again["suppressed"], again["already"]) == (1, 1)
+
+
+def test_forgetting_by_command(call: Digest) -> None:
+    """A person is forgotten, and nothing is held on them then."""
+    call("subscribers", "add", "ann@example.com")
+    assert call("subscribers", "forget", "Ann@example.com").stdout == "forgotten\n"
+    assert call("subscribers", "show", "ann@example.com").returncode == 1
+
+
 def test_counting_segments(call: Digest) -> None:
     """Each segment and each variant of an issue is counted; the variants add up to the readers."""
     call("subscribers", "import", "subscribers/sample.csv")

@@ -337,7 +337,9 @@ def test_every_write_is_short(take: Import, write: Write, tmp_path: Path, connec
     rows = "".join(f"reader{n}@example.com\n" for n in range(2500))
     take(write("email\n" + rows), progress=meanwhile)
     other.close()
-    assert seen == [1000, 2000, 2500]
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (1000, 2500)
 
 
 text = st.text(alphabet=st.characters(exclude_categories=["C"]), max_size=12).map(str.strip)

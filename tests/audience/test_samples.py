@@ -14,7 +14,6 @@ from digest.audience.segments import Segments
 from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import Ask, CompiledIssue, Condition, Template
 from digest.errors import InputError, Place
-from digest.expressions import ReaderView
 
 PLACE = Place("issues/x.md", 1)
 TODAY = date(2025, 9, 12)
@@ -43,7 +42,7 @@ def issue(readers: Readers, *conditions: str, audience: str = "true", asks: tupl
 def outcomes(compiled: CompiledIssue, readers: list[Subscriber]) -> list[tuple[bool, ...]]:
     segments = Segments(compiled.segments, TODAY)
     conditions = [segments.condition(c.expression) for c in compiled.conditions]
-    return [tuple(c(ReaderView(r.values), segments.view(r.values)) for c in conditions) for r in readers]
+    return [tuple(c(r.values, segments.view(r.values)) for c in conditions) for r in readers]
 
 
 @pytest.mark.parametrize(

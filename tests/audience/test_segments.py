@@ -6,7 +6,6 @@ import pytest
 
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.subscriber import Value
-from digest.expressions import ReaderView
 
 TODAY = date(2025, 9, 12)
 EXPRESSIONS = {
@@ -107,4 +106,4 @@ def test_any_expression_can_be_asked() -> None:
     audience = segments.condition("pro or german")
     for plan, expected in (("pro", True), ("free", False)):
         values: dict[str, Value] = {"plan": plan}
-        assert audience(ReaderView(values), segments.view(values)) is expected
+        assert audience(values, segments.view(values)) is expected
