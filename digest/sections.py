@@ -255,6 +255,12 @@ class DeliverySection(Section):
     durability: Literal["process", "power"] = "process"
 
 
+class PaceSection(Section):
+    """``[pace."gmail.com"]``: how fast one provider's readers are sent to."""
+
+    rate: Annotated[Rate, _parsed(parse_rate)]
+
+
 class DkimSection(Section):
     """``[dkim]``: the key messages are signed with (RFC 6376)."""
 

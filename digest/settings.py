@@ -29,7 +29,9 @@ from digest.sections import (
     BouncesSection,
     DeliverySection,
     DkimSection,
+    Domain,
     NewsletterSection,
+    PaceSection,
     SmtpSection,
     UnsubscribeSection,
     check_database,
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     assets: AssetsSection = AssetsSection()
     delivery: DeliverySection = DeliverySection()
     dkim: DkimSection = DkimSection()
+    pace: dict[Domain, PaceSection] = Field(default_factory=dict)
     authors: dict[str, Author] = Field(default_factory=dict)
 
     @classmethod

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "subscribers": ("digest.cli.subscribers:cli", "Import, list and change subscribers."),
     "suppress": ("digest.cli.suppress:cli", "Keep addresses from ever getting anything."),
     "blocks": ("digest.cli.blocks:cli", "Show the kinds of blocks a theme has."),
+    "dkim": ("digest.cli.dkim:cli", "Make keys to sign messages with."),
 }
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT

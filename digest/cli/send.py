@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from digest.cli.apart import compose_apart
 from digest.cli.options import Session, command, issue_argument
 from digest.cli.status import account_lines, moment
 from digest.compose.compiled import CompiledIssue
@@ -17,7 +18,7 @@ from digest.delivery.deliver import deliver, rehearse
 from digest.delivery.desk import open_desk
 from digest.delivery.guards import GUARDS
 from digest.delivery.plan import Plan, by_reason
-from digest.delivery.progress import ProgressLine, span, unwatched
+from digest.delivery.progress import ProgressLine, ProgressLog, span, unwatched
 from digest.errors import HeldError, InputError, UsageError
 from digest.newsletter import Newsletter
 
@@ -43,6 +44,9 @@ _VARIANTS_SHOWN = 8
 )
 @click.option("--new-readers", is_flag=True, help="Also to those who came after the run began.")
 @click.option("--wait", is_flag=True, help="Stay for the retries of deferred readers.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="How progress is written to stderr."
+)
 def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     session: Session,
     issue: str,
@@ -56,6 +60,7 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     overrides: tuple[str, ...],
     new_readers: bool,
     wait: bool,
+    log_format: str,
 ) -> int:
     """Send ISSUE to everybody who is still to get it.
 
@@ -74,14 +79,15 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     if limit and new_readers:
         raise UsageError("--limit and --new-readers do not go together: send to the sample first")
     slug, compiled = _compose(newsletter, issue)
+    log = ProgressLog(sys.stderr) if log_format == "json" else None
     report = deliver(
         newsletter,
         slug,
         compiled,
         Wishes(limit, unknown, accept_change, again, frozenset(overrides), new_readers, wait),
         confirm=lambda agenda: _confirm(session, agenda, yes=yes),
-        watch=unwatched if session.json else ProgressLine(sys.stderr),
-        say=session.warn,
+        watch=log or (unwatched if session.json else ProgressLine(sys.stderr)),
+        say=log.say if log else session.warn,
     )
     _tell(session, report)
     session.result({"issue": slug, "exit_code": report.exit_code, **report.accounts.to_dict()})
@@ -93,10 +99,8 @@ def _compose(newsletter: Newsletter, name: str) -> tuple[str, CompiledIssue | No
     with open_desk(newsletter) as desk:
         slug = desk.slug(name)
         run = desk.runs.latest(slug)
-    from digest.compose.composer import compile_issue  # what composing needs is loaded where it is used
-
     try:
-        return slug, compile_issue(newsletter, newsletter.find_issue(slug))
+        return slug, compose_apart(newsletter, newsletter.find_issue(slug))
     except InputError:
         if run is None or run.state == "new":
             raise
@@ -104,9 +108,7 @@ def _compose(newsletter: Newsletter, name: str) -> tuple[str, CompiledIssue | No
 
 
 def _dry_run(session: Session, newsletter: Newsletter, name: str, out: Path | None) -> int:
-    from digest.compose.composer import compile_issue
-
-    compiled = compile_issue(newsletter, newsletter.find_issue(name))
+    compiled = compose_apart(newsletter, newsletter.find_issue(name))
     folder = out or Path(tempfile.mkdtemp(prefix=f"digest-{compiled.slug}-"))
     plan = rehearse(newsletter, compiled, folder)
     session.say(f"Dry run of {compiled.slug}: nothing is sent, nothing is recorded.")

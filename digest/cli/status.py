@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -13,7 +15,9 @@ from digest.delivery.desk import Desk, open_desk
 from digest.delivery.ledger import Entry
 from digest.delivery.plan import by_reason
 from digest.delivery.runs import Run
-from digest.errors import InputError, Problem
+from digest.errors import InputError, Problem, UsageError
+
+_LOOK_AGAIN = 0.5  # seconds
 
 STATES = (
     "accepted",
@@ -31,11 +35,14 @@ STATES = (
 @command("status", short_help="Show the accounts of an issue's run.")
 @click.argument("issue", metavar="[ISSUE]", required=False)
 @click.option("--readers", "state", type=click.Choice(STATES), help="List the readers in this state.")
-def cli(session: Session, issue: str | None, state: str | None) -> None:
+@click.option("--watch", is_flag=True, help="Show it again and again, for as long as it is being sent.")
+def cli(session: Session, issue: str | None, state: str | None, watch: bool) -> None:
     """Show where every reader of ISSUE is; without ISSUE, all runs.
 
     At every moment: candidates = planned + excluded, and planned is the sum of all states.
     """
+    if watch and (issue is None or state or session.json):
+        raise UsageError("--watch goes with an ISSUE, and neither with --readers nor with --json")
     with open_desk(session.newsletter()) as desk:
         if issue is None:
             _all(session, desk)
@@ -46,6 +53,8 @@ def cli(session: Session, issue: str | None, state: str | None) -> None:
             raise InputError(
                 Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run")
             )
+        if watch:
+            _watch(session, desk, run)
         if state is None:
             _one(session, desk, run)
         else:
@@ -80,6 +89,24 @@ def _one(session: Session, desk: Desk, run: Run) -> None:
     for problem in accounts.problems():
         session.warn(f"the accounts do not add up: {problem}")
     session.result(summary(desk, run, accounts))
+
+
+def _watch(session: Session, desk: Desk, run: Run) -> None:
+    """A line whenever something has changed, until nobody sends it any more."""
+    shown = ""
+    while desk.is_running(run):
+        accounts = desk.accounts(run)
+        parts = [f"{number} {name}" for name in STATES if (number := _number(accounts, name))]
+        line = f"{accounts.settled} of {accounts.planned}: {', '.join(parts)}"
+        if line != shown:
+            session.say(line)
+            shown = line
+        time.sleep(_LOOK_AGAIN)
+
+
+def _number(accounts: Accounts, state: str) -> int:
+    value: int | Mapping[str, int] = getattr(accounts, state)
+    return value if isinstance(value, int) else sum(value.values())
 
 
 def _readers(session: Session, desk: Desk, run: Run, state: str) -> None:

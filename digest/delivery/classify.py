@@ -96,14 +96,13 @@ def classify(verb: Verb, reply: Reply) -> Outcome | Stop | None:
     >>> classify("RCPT", Reply(251, "will forward")), classify("DATA", Reply(354, "go on"))
     (None, None)
     """
+    kind = reply.code // 100 if reply.is_reply else 0
+    if (verb == "DATA" and kind == 3) or (verb not in ("DATA", "end-of-data") and kind == 2):
+        return None
     text = storable(reply.text)
-    match reply.code // 100 if reply.is_reply else 0:
+    match kind:
         case 2 if verb == "end-of-data":
             return Accepted(reply.code, text)
-        case 2 if verb != "DATA":
-            return None
-        case 3 if verb == "DATA":
-            return None
         case 4:
             return Deferred(reply.code, text)
         case 5:
@@ -144,6 +143,15 @@ def suppresses(bounce: Bounced, *, accepted_another: bool) -> bool:
     if bounce.enhanced:
         return bounce.enhanced in _DEAD_ADDRESS
     return bounce.code in _BARE_DEAD_ADDRESS and accepted_another
+
+
+def asks_for_less(deferral: Deferred) -> bool:
+    """Whether the reader's provider wants fewer messages, or none for a while: 421, or 4.7.x (RFC 3463).
+
+    >>> [asks_for_less(Deferred(code, text)) for code, text in ((421, ""), (450, "4.7.28 rate"), (451, "4.3.0 no"))]
+    [True, True, False]
+    """
+    return deferral.code == 421 or Reply(deferral.code, deferral.reply).enhanced.startswith("4.7.")
 
 
 def printable(text: str) -> str:

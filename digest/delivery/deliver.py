@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from math import inf
 from pathlib import Path
 
 from digest.audience.subscriber import Subscriber
@@ -18,14 +19,14 @@ from digest.delivery.accounts import Accounts
 from digest.delivery.agenda import Agenda, Confirm, RunReport, Wishes, agreed
 from digest.delivery.books import Books, UnknownPolicy
 from digest.delivery.desk import Desk, open_desk
+from digest.delivery.folder import FolderRelay
 from digest.delivery.lock import sole_sender
-from digest.delivery.pace import Pace
 from digest.delivery.plan import Candidate, Plan, Planner, by_reason, check
 from digest.delivery.progress import Watch, unwatched
-from digest.delivery.publishing import publish_pictures
-from digest.delivery.relay import FolderRelay, Relay
+from digest.delivery.queue import PATIENCE, Queue
+from digest.delivery.relay import Relay, unmarked
 from digest.delivery.retry import RetryPolicy
-from digest.delivery.run import Sender, Terms
+from digest.delivery.run import Sender
 from digest.delivery.runs import Head, Run
 from digest.errors import HeldError
 from digest.message.envelope import Message
@@ -57,7 +58,7 @@ def deliver(
     process is sending it). What stops a run once it is under way is in the report, with the accounts.
     """
     with open_desk(newsletter) as desk:
-        clerk = _Clerk(desk, wishes, relay or desk.relay(), confirm, watch, say)
+        clerk = _Clerk(desk, wishes, relay or desk.relay(), desk.sign(), confirm, watch, say)
         run = desk.runs.latest(slug)
         if run is None or run.state == "new":
             if compiled is None:
@@ -77,6 +78,7 @@ class _Clerk:
     desk: Desk
     wishes: Wishes
     relay: Relay
+    sign: Callable[[Message], Message] | None
     confirm: Confirm
     watch: Watch
     say: Callable[[str], None]
@@ -99,7 +101,7 @@ class _Clerk:
         if not settings.unsubscribe.url and not settings.unsubscribe.mailto:
             notes.append("there is no way to unsubscribe yet: set url or mailto under [unsubscribe]")
         self.confirm(self._agenda(compiled, readers, notes, plan=plan))
-        publish_pictures(desk.newsletter, compiled)
+        _publish(desk, compiled)
         return desk.runs.begin(compiled, plan.head, overridden)
 
     def go_on(self, run: Run, compiled: CompiledIssue | None) -> RunReport:
@@ -125,7 +127,7 @@ class _Clerk:
         overridden = self._check_switch(run, text) if switches else frozenset()
         self.confirm(self._agenda(text, readers, notes, accounts=accounts))
         if switches:
-            publish_pictures(desk.newsletter, text)
+            _publish(desk, text)
             desk.runs.override(run.id, overridden)
             desk.runs.change(run.id, text)
         if self.wishes.new_readers and head.planned:
@@ -213,21 +215,22 @@ class _Clerk:
         ledger = desk.ledger(run)
         if wishes.eager:
             ledger.ripen()
-        only = ledger.sample(wishes.limit) if wishes.limit is not None else None
         sender = Sender(
             self.relay,
             desk.runs,
-            Books(ledger, RetryPolicy(settings.delivery.retry_for), self._on_unknown),
-            desk.subscribers,
-            desk.merger(desk.runs.compiled(run.id)),
-            Terms(
-                connections=settings.smtp.connections,
-                pace=Pace(settings.smtp.rate),
+            Queue(
+                Books(ledger, RetryPolicy(settings.delivery.retry_for), self._on_unknown),
+                desk.subscribers,
+                desk.merger(desk.runs.compiled(run.id)),
+                desk.pace(),
                 zone=desk.now().tzinfo or UTC,
-                wait=wishes.wait,
-                only=only,
+                only=ledger.sample(wishes.limit) if wishes.limit is not None else None,
+                patience=inf if wishes.wait else PATIENCE,
             ),
+            connections=settings.smtp.connections,
             total=self._to_try(run),
+            wait=wishes.wait,
+            sign=self.sign,
             watch=self.watch,
             say=self.say,
         )
@@ -246,6 +249,13 @@ class _Clerk:
             flag=sender.flag,
             next_attempt=ledger.next_attempt(),
         )
+
+
+def _publish(desk: Desk, compiled: CompiledIssue) -> None:
+    if compiled.pictures:
+        from digest.delivery.publishing import publish_pictures  # large: loaded where there is something to publish
+
+        publish_pictures(desk.newsletter, compiled)
 
 
 def _gets(merger: Merger, subscriber: Subscriber) -> bool:
@@ -288,5 +298,5 @@ def rehearse(newsletter: Newsletter, compiled: CompiledIssue, out: Path | None =
 async def _write(relay: Relay, messages: Iterable[Message]) -> None:
     connection = await relay.connect()
     for message in messages:
-        await connection.send(message, lambda: None)
+        await connection.send(message, unmarked)
     await connection.close()

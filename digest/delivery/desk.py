@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from digest.audience.database import open_database
 from digest.audience.store import Subscribers
 from digest.compose.compiled import CompiledIssue
-from digest.compose.pictures import attachments
 from digest.delivery.accounts import Accounts
-from digest.delivery.ledger import Ledger
+from digest.delivery.ledger import Ledger, attempts_since
 from digest.delivery.lock import is_running
+from digest.delivery.pace import Pace
+from digest.delivery.providers import PROVIDERS, Provider
 from digest.delivery.relay import Relay, SmtpRelay
 from digest.delivery.runs import Run, Runs
+from digest.delivery.signing import signing
 from digest.delivery.storage import Storage, storage_errors
 from digest.errors import InputError, Place, Problem
+from digest.message.envelope import Message
 from digest.message.merge import Identity, Merger
 from digest.newsletter import Newsletter
+from digest.quantities import Rate
+from digest.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Desk:
     def merger(self, compiled: CompiledIssue) -> Merger:
         """Merges `compiled` as of today in the newsletter's zone."""
         identity, today = Identity.of(self.newsletter.settings), self.now().date()
-        return Merger(compiled, identity, today=today, attachments=attachments(self.newsletter, compiled))
+        identity = replace(identity, headers={**self.provider.headers, **identity.headers})
+        return Merger(compiled, identity, today=today, attachments=_attachments(self.newsletter, compiled))
 
     def relay(self) -> Relay:
         """The relay of the settings."""
@@ -50,6 +56,24 @@ class Desk:
     def ledger(self, run: Run) -> Ledger:
         """The rows of a run."""
         return Ledger(self.storage, run.id)
+
+    @property
+    def provider(self) -> Provider:
+        """What is known of the relay."""
+        return PROVIDERS[self.newsletter.settings.smtp.provider]
+
+    def sign(self) -> Callable[[Message], Message] | None:
+        """Signs a message with the keys of the settings; None where there are none. Raises `InputError`."""
+        newsletter = self.newsletter
+        return signing(newsletter.settings, newsletter.root, self.provider.unsigned)
+
+    def pace(self) -> Pace:
+        """The rates of the settings, and what has been sent lately by whatever run counts."""
+        smtp = self.newsletter.settings.smtp
+        pace = Pace(smtp.rate or self.provider.rate, domain_rates(self.newsletter.settings))
+        if pace.longest:
+            pace.remember(attempts_since(self.storage.connection, pace.longest))
+        return pace
 
     def is_running(self, run: Run) -> bool:
         """Whether some process is sending this run now."""
@@ -96,3 +120,16 @@ def open_desk(newsletter: Newsletter) -> Iterator[Desk]:
     finally:
         with suppress(sqlite3.Error):  # closing folds the log into the database; the next one can do it too
             connection.close()
+
+
+def _attachments(newsletter: Newsletter, compiled: CompiledIssue) -> Mapping[str, tuple[bytes, str]]:
+    if not compiled.attaches:
+        return {}
+    from digest.compose.pictures import attachments  # what reads pictures is large: a sender goes without
+
+    return attachments(newsletter, compiled)
+
+
+def domain_rates(settings: Settings) -> dict[str, Rate]:
+    """The rates of ``[pace."gmail.com"]``, by domain."""
+    return {domain: section.rate for domain, section in settings.pace.items()}

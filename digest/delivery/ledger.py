@@ -13,15 +13,21 @@ States of a row, and what moves it::
 a crash knows which messages the relay may have. A row claimed without it is still ``waiting``.
 
 Outcomes gather in memory until the next mark or `flush`, and share its commit: a killed process leaves at
-most one row per connection unknown, and no accepted one waiting.
+most one row per connection unknown, and no accepted one waiting. Marks that connections ask for in one turn
+of the event loop share a commit too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 from digest.audience.database import now
@@ -30,6 +36,11 @@ from digest.delivery.runs import Runs
 from digest.delivery.storage import Storage
 
 _GATHERED_AT_MOST = 256
+
+_MARK = (
+    "UPDATE deliveries SET state = 'sending', message_id = ?, updated_at = ?,"
+    " claimed_at = coalesce(claimed_at, ?) WHERE run_id = ? AND subscriber_id = ?"
+)
 
 State = Literal["waiting", "accepted", "bounced", "rejected", "deferred", "expired", "unknown", "dropped"]
 
@@ -78,6 +89,8 @@ class Ledger:
         self._storage = storage
         self._db = storage.connection
         self._pending: list[tuple[str, tuple[object, ...]]] = []
+        self._marks: list[tuple[object, ...]] = []
+        self._turn: list[tuple[Row, str, asyncio.Future[None]]] = []
 
     def recover(self) -> int:
         """After a crash: rows with the mark are unknown. Returns how many."""
@@ -143,19 +156,36 @@ class Ledger:
         ).fetchone()
         return None if moment is None else int(moment)
 
-    def mark(self, row: Row, message_id: str) -> None:
-        """End-of-data begins: committed on return, with all outcomes gathered so far."""
-        moment = now()
-        self._gather(
-            "UPDATE deliveries SET state = 'sending', message_id = ?, updated_at = ?,"
-            " claimed_at = coalesce(claimed_at, ?) WHERE run_id = ? AND subscriber_id = ?",
-            *(message_id, moment, moment, self.run_id, row.subscriber_id),
-        )
+    async def marked(self, row: Row, message_id: str) -> None:
+        """End-of-data begins: committed on return, with all outcomes gathered so far.
+
+        Whoever asks in the same turn of the event loop shares the commit. Raises what `flush` raises.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._turn:
+            loop.call_soon(self._end_turn)
+        committed = loop.create_future()
+        self._turn.append((row, message_id, committed))
+        await committed
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        asked = [(row, name, future) for row, name, future in turn if not future.cancelled()]
         try:
+            for row, message_id, _ in asked:
+                self.mark(row, message_id)
             self.flush()
-        except BaseException:
-            self._pending.pop()  # it did not begin: the row must not turn unknown when the disk works again
-            raise
+        except Exception as exc:  # noqa: BLE001 -- it is raised by each who asked
+            for _, _, future in asked:
+                future.set_exception(exc)
+        else:
+            for _, _, future in asked:
+                future.set_result(None)
+
+    def mark(self, row: Row, message_id: str) -> None:
+        """As `marked`; committed, or forgotten, by the next `flush`."""
+        moment = now()
+        self._marks.append((message_id, moment, moment, self.run_id, row.subscriber_id))
 
     def settle(self, row: Row, result: Settled) -> None:
         """Note what became of an attempt; written with the next commit."""
@@ -198,12 +228,18 @@ class Ledger:
         )
 
     def flush(self) -> None:
-        """Commit what has gathered. On an error it stays gathered, for another try."""
-        if not self._pending:
+        """Commit what has gathered.
+
+        On an error outcomes stay gathered for another try; marks do not: what they say did not begin, and
+        the rows must not turn unknown when the disk works again.
+        """
+        marks, self._marks = self._marks, []
+        if not self._pending and not marks:
             return
         with self._storage.transaction() as db:
-            for statement, values in self._pending:
-                db.execute(statement, values)
+            for statement, alike in groupby(self._pending, itemgetter(0)):
+                db.executemany(statement, [values for _, values in alike])
+            db.executemany(_MARK, marks)
         self._pending.clear()
 
     def sync(self) -> None:
@@ -253,3 +289,18 @@ class Ledger:
             (self.run_id, *states),
         )
         return (Entry(*row) for row in found)
+
+
+def attempts_since(connection: sqlite3.Connection, seconds: int) -> Iterator[tuple[str, float, int]]:
+    """The last attempts at all readers of all runs, by domain and second: domain, moment, number.
+
+    The moments are those of `time.monotonic`, whatever the clock on the wall has done since.
+    """
+    found = connection.execute(
+        "SELECT lower(substr(s.email, instr(s.email, '@') + 1)), max(d.updated_at), count(*)"
+        " FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
+        " WHERE d.updated_at > ? AND d.attempts > 0 GROUP BY 1, d.updated_at / 1000000 ORDER BY 2",
+        (now() - seconds * 1_000_000,),
+    )
+    apart = time.monotonic() - now() / 1e6
+    return ((domain or "", at / 1e6 + apart, number) for domain, at, number in found)

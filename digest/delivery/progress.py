@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TextIO
 
 
@@ -65,6 +67,32 @@ def span(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class ProgressLog:
+    """Writes progress, and whatever else is said, as lines of JSON: for a log that machines read."""
+
+    def __init__(self, stream: TextIO, every: float = 10.0) -> None:
+        self._stream = stream
+        self._every = every
+        self._next = time.monotonic() + every
+
+    def __call__(self, progress: Progress, at_end: bool) -> None:
+        """See `Watch`."""
+        moment = time.monotonic()
+        if at_end or moment >= self._next:
+            self._next = moment + self._every
+            event = "ended" if at_end else "progress"
+            self._write(event, **asdict(progress), done=progress.done, rate=round(progress.rate, 1))
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self._write("note", text=text)
+
+    def _write(self, event: str, **more: object) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._stream.write(json.dumps({"at": at, "event": event, **more}, ensure_ascii=False) + "\n")
+        self._stream.flush()
 
 
 class ProgressLine:

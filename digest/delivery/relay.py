@@ -1,37 +1,36 @@
 """The end of the path: where messages go. Only this module knows aiosmtplib.
 
-A `Relay` opens `Connection`s; a connection carries one message a transaction (RFC 5321 section 3.3):
-MAIL, RCPT, DATA, then ``before_data`` (where the ledger notes that end-of-data begins), then the message
-and its final dot. What comes of it is returned as an `Outcome`, or as a `Stop` when the relay refuses us
-altogether. Raised is only what makes a connection impossible:
+A `Relay` opens `Connection`s; a connection carries one message a transaction: MAIL, RCPT, DATA, then
+``mark`` (where the ledger notes that end-of-data begins), then the message and its final dot. What comes of
+it is returned as an `Outcome`, or as a `Stop` when the relay refuses us altogether. Raised is only what
+makes a connection impossible:
 
 * `HeldError`: the relay refused us (login, STARTTLS, certificate): a person must decide;
 * `LaterError`: it can't be reached, or says that it is too busy;
-* whatever ``before_data`` raises; the transaction is then broken off before its end, and nothing is sent.
+* whatever ``mark`` raises; the transaction is then broken off before its end, and nothing is sent.
+
+The library connects, secures and logs in; then its transport is handed to `Transactions`.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn, Protocol
 
 import aiosmtplib
 
-from digest.delivery.classify import Reply, Stop, Verb, classify, printable, storable
-from digest.delivery.outcome import Accepted, Deferred, Outcome, Rejected, Unknown
+from digest.delivery.classify import Reply, Stop, Verb, classify, printable
+from digest.delivery.outcome import Accepted, Outcome
+from digest.delivery.transactions import PATIENCE_AT_THE_END, Mark, Transactions, trouble
+from digest.delivery.wire import Wire
 from digest.errors import HeldError, LaterError
 from digest.message.envelope import Message
 from digest.sections import SmtpSection
 
-BeforeData = Callable[[], None]
 
-PATIENCE_AT_THE_END = 10
-"""How many times longer than for other replies to wait for the one to end-of-data: ten minutes (RFC 5321
-section 4.5.3.2.6), with the usual timeout. Giving up early makes *unknown* of what was accepted."""
+async def unmarked() -> None:
+    """A `Mark` that notes nothing: for messages no ledger knows."""
 
 
 class Connection(Protocol):
@@ -41,8 +40,12 @@ class Connection(Protocol):
     def has_accepted(self) -> bool:
         """Whether a message was accepted since the connection was made."""
 
-    async def send(self, message: Message, before_data: BeforeData) -> Outcome | Stop:
-        """Hand over one message."""
+    @property
+    def takes_ahead(self) -> bool:
+        """Whether it helps to know the next message early: see `Mark`."""
+
+    async def send(self, message: Message, mark: Mark) -> Outcome | Stop:
+        """Hand over one message; the one that `mark` named the last time, if it named one."""
 
     async def close(self) -> None:
         """Say goodbye, if there is somebody to say it to; never raises."""
@@ -89,15 +92,42 @@ class SmtpConnection:
 
     def __init__(self, relay: SmtpRelay) -> None:
         self._relay = relay
-        self._timeout = relay.smtp.timeout
-        self._client = self._new_client()
-        self._used = self._hung_up = False
         self._accepted = False
+        self._used = False
 
     @property
     def has_accepted(self) -> bool:
         """Whether a message was accepted since the connection was made."""
         return self._accepted
+
+    @property
+    def takes_ahead(self) -> bool:
+        """Whether the relay offers PIPELINING."""
+        return self._transactions.pipelining
+
+    async def open(self) -> None:
+        """Connects anew. Raises `HeldError` or `LaterError`."""
+        client = self._new_client()
+        self._used = self._accepted = False
+        verb: Verb = "connect"
+        try:
+            await client.connect()
+            verb = "EHLO"
+            await _hello(client)
+            if self._relay.smtp.tls == "starttls":
+                verb = "STARTTLS"
+                await client.starttls()
+                verb = "EHLO"
+                await _hello(client)
+            verb = "AUTH"
+            await self._login(client)
+            self._take_over(client)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as exc:
+            client.close()
+            self._refused(verb, exc)
+        except BaseException:
+            client.close()
+            raise
 
     def _new_client(self) -> aiosmtplib.SMTP:
         smtp = self._relay.smtp
@@ -111,42 +141,18 @@ class SmtpConnection:
             tls_context=self._relay.tls_context,
         )
 
-    async def open(self) -> None:
-        """Connects anew. Raises `HeldError` or `LaterError`."""
-        self._client = self._new_client()
-        self._used = self._accepted = False
-        verb: Verb = "connect"
-        try:
-            await self._client.connect()
-            verb = "EHLO"
-            await self._hello()
-            if self._relay.smtp.tls == "starttls":
-                verb = "STARTTLS"
-                await self._client.starttls()
-                verb = "EHLO"
-                await self._hello()
-            verb = "AUTH"
-            await self._login()
-        except (aiosmtplib.SMTPException, OSError, ValueError) as exc:
-            self._client.close()
-            self._refused(verb, exc)
-        except BaseException:
-            self._client.close()
-            raise
-
-    async def _hello(self) -> None:
-        try:
-            await self._client.ehlo()
-        except aiosmtplib.SMTPHeloError as exc:
-            if exc.code not in (500, 502):
-                raise
-            await self._client.helo()  # RFC 5321 section 3.2: an old server without EHLO
-
-    async def _login(self) -> None:
+    async def _login(self, client: aiosmtplib.SMTP) -> None:
         smtp = self._relay.smtp
         if smtp.username is None or smtp.password is None:
             return
-        await self._client.login(smtp.username, smtp.password.get_secret_value())
+        await client.login(smtp.username, smtp.password.get_secret_value())
+
+    def _take_over(self, client: aiosmtplib.SMTP) -> None:
+        if client.transport is None:
+            raise ConnectionResetError("Connection lost")
+        self._transactions = Transactions(
+            Wire(client.transport), client.esmtp_extensions, self._relay.smtp.timeout, self._relay.patience
+        )
 
     def _refused(self, verb: Verb, exc: Exception) -> NoReturn:
         name = self._relay.name
@@ -173,171 +179,39 @@ class SmtpConnection:
             cure = "is the relay running?"
             if self._relay.smtp.port == 465 and self._relay.smtp.tls != "implicit":
                 cure = 'port 465 goes with tls = "implicit"'
-            raise LaterError(f"{name}: {_trouble(verb, exc)}; {cure}") from exc
+            raise LaterError(f"{name}: {trouble(verb, exc)}; {cure}") from exc
         raise HeldError(f"{name}: {printable(str(exc))} (at {verb}){_CURES.get(verb, '')}") from exc
 
-    async def send(self, message: Message, before_data: BeforeData) -> Outcome | Stop:
+    async def send(self, message: Message, mark: Mark) -> Outcome | Stop:
         """One transaction. A relay that hung up since the last message is called again, once."""
-        if not self._client.is_connected:
+        if not self._transactions.can_begin(message):
             await self.open()
-        was_used, self._used, self._hung_up = self._used, True, False
-        result = await self._transaction(message, before_data)
-        if was_used and self._hung_up:
+        was_used, self._used = self._used, True
+        result = await self._transactions.send(message, mark)
+        if was_used and self._transactions.hung_up:
             # 421 or silence to MAIL on a used connection is the relay's limit of messages or of idle time
             # (RFC 5321 section 3.8): it says nothing about this message.
             await self.open()
             self._used = True
-            result = await self._transaction(message, before_data)
+            result = await self._transactions.send(message, mark)
         self._accepted = self._accepted or isinstance(result, Accepted)
         return result
 
-    async def _transaction(self, message: Message, before_data: BeforeData) -> Outcome | Stop:
-        if local := self._local_reason(message):
-            return local
-        verb: Verb = "MAIL"
-        try:
-            for verb, command in self._envelope(message):
-                reply = Reply(*await self._client.execute_command(*command))
-                result = classify(verb, reply)
-                if result is not None:
-                    self._hung_up = verb == "MAIL" and reply.code == 421
-                    await self._reset(reply)
-                    return result
-            before_data()
-            verb = "end-of-data"
-            return await self._finish(message)
-        except (aiosmtplib.SMTPException, OSError) as exc:
-            self._client.close()  # what is still to come would be read as the answer to the next command
-            if verb == "end-of-data":
-                return Unknown(storable(f"{_trouble(verb, exc)}; the relay may have it or not"))
-            self._hung_up = verb == "MAIL" and isinstance(exc, aiosmtplib.SMTPServerDisconnected)
-            return Deferred(0, storable(_trouble(verb, exc)))
-        except BaseException:
-            self._client.close()
-            raise
-
-    def _envelope(self, message: Message) -> tuple[tuple[Verb, tuple[bytes, ...]], ...]:
-        options = [f"SIZE={len(message.data)}".encode()] if self._client.supports_extension("size") else []
-        if message.smtputf8:
-            options.append(b"SMTPUTF8")
-        sender, recipient = (f"<{a}>".encode() for a in (message.sender, message.recipient))
-        return (
-            ("MAIL", (b"MAIL", b"FROM:" + sender, *options)),
-            ("RCPT", (b"RCPT", b"TO:" + recipient)),
-            ("DATA", (b"DATA",)),
-        )
-
-    def _local_reason(self, message: Message) -> Rejected | None:
-        """Why this relay can't carry the message, known without asking it."""
-        if any(not c.isprintable() for c in message.sender + message.recipient):
-            return Rejected(0, "5.1.3", "the address holds a control character")
-        if message.smtputf8 and not self._client.supports_extension("smtputf8"):
-            return Rejected(0, "5.6.7", "the address needs SMTPUTF8, which the relay does not offer")
-        limit = self._client.esmtp_extensions.get("size", "").strip()
-        if limit.isdecimal() and 0 < int(limit) < len(message.data):  # RFC 1870 section 4: 0 is no limit
-            size = len(message.data)
-            return Rejected(0, "5.3.4", f"{size} bytes are more than the relay takes ({limit})")
-        return None
-
-    async def _finish(self, message: Message) -> Outcome | Stop:
-        protocol = self._client.protocol
-        if protocol is None or not protocol.is_connected:
-            # Not a byte of the message has left, so there is nothing the relay could have.
-            return Deferred(0, "connection lost before the message was sent")
-        # Dot-stuffing (RFC 5321 section 4.5.2); `Message.data` has CRLF line ends throughout.
-        data = message.data.replace(b"\r\n.", b"\r\n..")
-        data = b"." + data if data.startswith(b".") else data
-        protocol.write(data + (b".\r\n" if data.endswith(b"\r\n") else b"\r\n.\r\n"))
-        reply = Reply(*await protocol.read_response(timeout=self._timeout * self._relay.patience))
-        result = classify("end-of-data", reply)
-        if reply.code == 421 or not reply.is_reply:
-            self._client.close()
-        return result or Unknown(f"unexpected reply to end-of-data: {storable(str(reply))}")
-
-    async def _reset(self, reply: Reply) -> None:
-        """Clear the refused transaction (RFC 5321 section 4.1.1.5), or leave a connection gone astray."""
-        if reply.code // 100 in (4, 5) and reply.code != 421:
-            with suppress(aiosmtplib.SMTPException, OSError):
-                if (await self._client.execute_command(b"RSET")).code // 100 == 2:
-                    return
-        self._client.close()
-
     async def close(self) -> None:
         """QUIT, when the relay is still there; never raises."""
-        try:
-            with suppress(aiosmtplib.SMTPException, OSError):
-                if self._client.is_connected:
-                    await self._client.execute_command(b"QUIT", timeout=min(self._timeout, 2.0))
-        finally:
-            self._client.close()
+        await self._transactions.close()
+
+
+async def _hello(client: aiosmtplib.SMTP) -> None:
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError as exc:
+        if exc.code not in (500, 502):
+            raise
+        await client.helo()  # RFC 5321 section 3.2: an old server without EHLO
 
 
 _CURES = {
     "AUTH": "; check [smtp] username and DIGEST_SMTP__PASSWORD",
     "STARTTLS": '; check [smtp] port and tls ("starttls" needs a relay that offers it)',
 }
-
-
-def _trouble(verb: Verb, exc: Exception) -> str:
-    """
-    >>> _trouble("RCPT", aiosmtplib.SMTPServerDisconnected("Connection lost"))
-    'the connection was lost at RCPT'
-    """
-    root: BaseException = exc
-    while isinstance(root.__cause__, Exception):  # not the CancelledError behind asyncio's timeouts
-        root = root.__cause__
-    match root:
-        case ConnectionRefusedError():
-            return "connection refused"
-        case OSError() if "Connect call failed" in str(root):  # asyncio's sum over several addresses
-            return "connection refused"
-        case TimeoutError():
-            return f"no answer in time at {verb}"
-        case aiosmtplib.SMTPServerDisconnected() | ConnectionError() | EOFError():
-            return f"the connection was lost at {verb}"
-        case OSError(strerror=str(reason)):
-            return f"{printable(reason)} (at {verb})"
-    return f"{printable(str(root))} (at {verb})"
-
-
-@dataclass(frozen=True, slots=True)
-class FolderRelay:
-    """A folder that takes every message as a file ``<Message-ID>.eml``: dry runs, samples, archives."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The folder."""
-        return str(self.folder)
-
-    async def connect(self) -> Connection:
-        """Makes the folder, if need be. Raises `HeldError` when that is impossible."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as exc:
-            raise HeldError(f"{self.folder}: {exc.strerror}") from exc
-        return FolderConnection(self.folder)
-
-
-@dataclass(frozen=True, slots=True)
-class FolderConnection:
-    """See `FolderRelay`."""
-
-    folder: Path
-    has_accepted: bool = True
-
-    async def send(self, message: Message, before_data: BeforeData) -> Outcome | Stop:
-        """Writes the file, whole or not at all."""
-        before_data()
-        file = self.folder / f"{message.message_id.strip('<>').partition('@')[0].replace('/', '_')}.eml"
-        part = file.with_suffix(".part")
-        try:
-            part.write_bytes(message.data)
-            part.replace(file)
-        except OSError as exc:
-            raise HeldError(f"{file}: {exc.strerror}") from exc
-        return Accepted(250, file.name)
-
-    async def close(self) -> None:
-        """Nothing to do."""

@@ -1,8 +1,10 @@
 """The run: N connections, each with one message at a time, until nobody is left to try.
 
 Everything here happens in one thread on one event loop. A row is claimed in memory, merged, handed to a
-connection, marked in the ledger before its end-of-data, and settled by the outcome. What stops a run stops
-it cleanly: nothing more is claimed, what is being handed over is awaited and settled.
+connection, marked in the ledger before its end-of-data, and settled by the outcome. A connection that
+pipelines has its next row claimed while the one before is marked: only its envelope travels early, its own
+mark comes before its own content. What stops a run stops it cleanly: nothing more is claimed, what is being
+handed over is awaited and settled.
 """
 
 from __future__ import annotations
@@ -10,53 +12,100 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 from digest.audience.database import now
-from digest.audience.store import Subscribers
 from digest.delivery.books import Books
 from digest.delivery.classify import Stop
-from digest.delivery.ledger import Row
 from digest.delivery.outcome import Outcome
-from digest.delivery.pace import Pace
 from digest.delivery.progress import Progress, Watch, unwatched
+from digest.delivery.queue import Job, Queue, Wait
 from digest.delivery.relay import Connection, Relay
 from digest.delivery.runs import Flag, Runs
 from digest.delivery.storage import FULL_EVERY, storage_errors
 from digest.errors import DigestError, HeldError, LaterError
 from digest.message.envelope import Message
-from digest.message.merge import MergeError, Merger
 
-_CLAIMED_AHEAD = 200  # rows read from the ledger at once; their readers are looked up one by one when sent
 _FLAG_EVERY = 0.5  # seconds: a person's flag is obeyed within one
 _CALL_AGAIN_AFTER = (0.5, 1.0, 2.0)  # seconds between attempts to get a lost connection back
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a run goes by.
+class _GoneError(Exception):
+    """The reader left while the message waited for its turn; says why."""
 
-    `zone` is that of the Date field; `wait`: stay for the retries; `only`: these subscribers, no others.
+
+@dataclass(slots=True)
+class _Lane:
+    """One connection's work. Its end leaves the rest to the other lanes, or to a later run.
+
+    When it is cancelled, a row that was marked stays marked: it is unknown.
     """
 
-    connections: int
-    pace: Pace
-    zone: tzinfo = UTC
-    wait: bool = False
-    only: frozenset[int] | None = None
+    sender: Sender
+    connection: Connection | None
+    _ahead: Job | None = None
 
+    async def work(self) -> None:
+        """Until nobody is left, or the relay is lost."""
+        sender = self.sender
+        try:
+            self.connection = self.connection or await sender.another()
+            while self.connection and (job := await self._next_job()):
+                try:
+                    outcome = await self._attempt(self.connection, job)
+                except _GoneError as gone:
+                    sender.queue.withdraw(job, str(gone))
+                    continue
+                if outcome is None:
+                    return
+                sender.settle(job, outcome, self.connection)
+        except DigestError as exc:
+            sender.halt(exc)
+        finally:
+            if self._ahead:
+                sender.queue.put_back(self._ahead.row)
+            if self.connection:
+                await self.connection.close()
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed row with its message."""
+    async def _next_job(self) -> Job | None:
+        if self._ahead is None:
+            job = await self.sender.next_job()
+            return await self.sender.signed(job) if job else None
+        if self.sender.stopping:
+            return None
+        job, self._ahead = self._ahead, None
+        return job
 
-    row: Row
-    message: Message
+    async def _attempt(self, connection: Connection, job: Job) -> Outcome | Stop | None:
+        """One attempt, calling again a relay that was lost. None: it stays lost, the row is put back."""
+        for wait in (*_CALL_AGAIN_AFTER, None):
+            try:
+                return await connection.send(job.message, lambda: self._mark(connection, job))
+            except LaterError as exc:
+                self.sender.lost = exc
+            if wait is not None:
+                await self.sender.pause(wait)
+            if self.sender.stopping:
+                break
+        self.sender.queue.put_back(job.row)
+        return None
+
+    async def _mark(self, connection: Connection, job: Job) -> Message | None:
+        """See `Mark`: the ledger's, and the next message where it helps to know it."""
+        if reason := self.sender.queue.gone(job, time.monotonic()):
+            raise _GoneError(reason)
+        self._ahead = self.sender.job_ahead() if connection.takes_ahead else None
+        try:
+            await self.sender.books.ledger.marked(job.row, job.message.message_id)
+        except DigestError as exc:
+            self.sender.halt(exc)  # without a ledger nothing may be sent
+            raise
+        if self._ahead is None:
+            return None
+        self._ahead = await self.sender.signed(self._ahead)
+        return self._ahead.message
 
 
 @dataclass(slots=True)
@@ -64,16 +113,17 @@ class Sender:
     """Sends what is missing of one run.
 
     Afterwards `trouble` is what stopped it, if anything did; `flag` what a person asked for meanwhile.
-    `total` is how many readers are to be tried, `say` tells a person something at once.
+    `total` is how many readers are to be tried; `wait`: stay for the retries; `sign` is called in
+    threads; `say` tells a person something at once.
     """
 
     relay: Relay
     runs: Runs
-    books: Books
-    subscribers: Subscribers
-    merger: Merger
-    terms: Terms
+    queue: Queue
+    connections: int
     total: int
+    wait: bool = False
+    sign: Callable[[Message], Message] | None = None
     watch: Watch = unwatched
     say: Callable[[str], None] = lambda _text: None
     trouble: DigestError | None = None
@@ -83,10 +133,17 @@ class Sender:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _main: asyncio.Task[None] | None = None
     _lanes: tuple[asyncio.Task[None], ...] = ()
-    _rows: deque[Row] = field(default_factory=deque)
-    _phase: Literal["waiting", "deferred"] | None = None
-    _after: int = 0
-    _lost: LaterError | None = None
+    lost: LaterError | None = None
+
+    @property
+    def books(self) -> Books:
+        """Where outcomes go."""
+        return self.queue.books
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return self._stop.is_set()
 
     @property
     def tried(self) -> int:
@@ -116,24 +173,25 @@ class Sender:
             before = self.tried
             await self._pass()
             self.books.ledger.flush()
-            again_at = self.books.ledger.next_attempt() if self.terms.wait else None
+            again_at = self.books.ledger.next_attempt() if self.wait else None
             if again_at is None or self._stop.is_set():
                 return
             if again_at <= now() and self.tried == before:
                 return  # those who are ripe are not among `only`
-            await self._pause((again_at - now()) / 1e6)
+            await self.pause((again_at - now()) / 1e6)
 
     async def _pass(self) -> None:
         """Try everybody who is due once: first those who wait, then the deferred who are ripe."""
-        self._phase, self._after, self._lost = "waiting", 0, None
+        self.lost = None
+        self.queue.begin()
         try:
             # The first connection is made alone: a wrong password is tried once, not ten times.
             first = await self.relay.connect()
         except (HeldError, LaterError) as exc:
-            self._halt(exc)
+            self.halt(exc)
             return
-        others = max(0, min(self.terms.connections, self.total) - 1)
-        self._lanes = tuple(asyncio.create_task(self._lane(c)) for c in (first, *[None] * others))
+        others = max(0, min(self.connections, self.total) - 1)
+        self._lanes = tuple(asyncio.create_task(_Lane(self, c).work()) for c in (first, *[None] * others))
         try:
             await asyncio.gather(*self._lanes)
         finally:
@@ -141,114 +199,64 @@ class Sender:
                 lane.cancel()
             await asyncio.gather(*self._lanes, return_exceptions=True)
             self._lanes = ()
-        if not self._stop.is_set() and self._next_row() is not None:
-            self._halt(self._lost or LaterError("the relay was lost"))
+        if not self._stop.is_set() and not self.queue.is_empty():
+            why = self.queue.waits_for
+            self.halt(LaterError(why) if why else self.lost or LaterError("the relay was lost"))
 
-    async def _lane(self, connection: Connection | None) -> None:
-        """One connection's work. Its end leaves the rest to the other lanes, or to a later run.
-
-        When it is cancelled, a row that was marked stays marked: it is unknown.
-        """
-        try:
-            connection = connection or await self._another()
-            while connection and (job := await self._next_job()):
-                outcome = await self._attempt(connection, job)
-                if outcome is None:
-                    return
-                self._settle(job.row, outcome, connection)
-        except DigestError as exc:
-            self._halt(exc)
-        finally:
-            if connection is not None:
-                await connection.close()
-
-    async def _another(self) -> Connection | None:
+    async def another(self) -> Connection | None:
         """A further connection; None when the relay has enough of them."""
         try:
             return await self.relay.connect()
         except LaterError as exc:
-            self._lost = exc
+            self.lost = exc
             return None
 
-    async def _attempt(self, connection: Connection, job: Job) -> Outcome | Stop | None:
-        """One attempt, calling again a relay that was lost. None: it stays lost, the row is put back."""
-        for wait in (*_CALL_AGAIN_AFTER, None):
-            try:
-                return await connection.send(job.message, lambda: self._mark(job))
-            except LaterError as exc:
-                self._lost = exc
-            if wait is not None:
-                await self._pause(wait)
-            if self._stop.is_set():
-                break
-        self._rows.appendleft(job.row)
-        return None
+    async def signed(self, job: Job) -> Job:
+        """The job with its message signed, by another thread: at most one a connection is under way."""
+        if self.sign is None:
+            return job
+        loop = asyncio.get_running_loop()
+        return replace(job, message=await loop.run_in_executor(None, self.sign, job.message))
 
-    def _settle(self, row: Row, outcome: Outcome | Stop, connection: Connection) -> None:
-        if isinstance(outcome, Stop):
-            self._rows.appendleft(row)
-            self._halt(HeldError(f"{self.relay.name}: {outcome}; nobody was marked as bounced for it"))
-        elif trouble := self.books.settle(row, outcome, accepted_another=connection.has_accepted):
-            self._halt(type(trouble)(f"{self.relay.name}: {trouble}"))
-
-    def _mark(self, job: Job) -> None:
-        try:
-            self.books.ledger.mark(job.row, job.message.message_id)
-        except DigestError as exc:
-            self._halt(exc)  # without a ledger nothing may be sent
-            raise
-
-    async def _next_job(self) -> Job | None:
+    async def next_job(self) -> Job | None:
         """The next message to send, at the pace that is set; None when there is none, or none is wanted."""
-        if wait := self.terms.pace.claim(time.monotonic()):
-            await self._pause(wait)
-        while not self._stop.is_set() and (row := self._next_row()):
-            if job := self._claim(row):
-                return job
-            await asyncio.sleep(0)  # many may have left: let the other tasks live
+        while not self.stopping:
+            found = self.queue.next(time.monotonic())
+            if not isinstance(found, Wait):
+                return found
+            await self.pause(found.seconds)
         return None
 
-    def _next_row(self) -> Row | None:
-        while True:
-            while self._rows:
-                row = self._rows.popleft()
-                if self.terms.only is None or row.subscriber_id in self.terms.only:
-                    return row
-            if self._phase is None:
-                return None
-            self._rows.extend(self.books.ledger.due(self._phase, self._after, _CLAIMED_AHEAD))
-            if self._rows:
-                self._after = self._rows[-1].subscriber_id
-            else:
-                self._phase, self._after = ("deferred" if self._phase == "waiting" else None), 0
+    def job_ahead(self) -> Job | None:
+        """The next message, if it may be sent right away."""
+        found = None if self.stopping else self.queue.next(time.monotonic())
+        return None if isinstance(found, Wait) else found
 
-    def _claim(self, row: Row) -> Job | None:
-        """Read the reader as they are now, and merge. None: they left, or can't be merged for."""
-        subscriber = self.subscribers.get(row.subscriber_id)
-        reason = self.subscribers.exclusion(row.subscriber_id)
-        if subscriber is None or reason is not None:
-            self.books.withdraw(row, reason or "forgotten")
-            return None
-        try:
-            return Job(row, self.merger.message(subscriber, date=datetime.now(self.terms.zone)))
-        except MergeError as exc:
-            self.books.reject(row, str(exc.problem))
-            return None
+    def settle(self, job: Job, outcome: Outcome | Stop, connection: Connection) -> None:
+        """Note what became of a message, and stop when it comes to that."""
+        if isinstance(outcome, Stop):
+            self.queue.put_back(job.row)
+            self.halt(HeldError(f"{self.relay.name}: {outcome}; nobody was marked as bounced for it"))
+            return
+        self.queue.answered(job, outcome, time.monotonic())
+        if trouble := self.books.settle(job.row, outcome, accepted_another=connection.has_accepted):
+            self.halt(type(trouble)(f"{self.relay.name}: {trouble}"))
 
     def _conclude(self) -> None:
         """Write down what is left in memory."""
         try:
             self.books.close()
         except DigestError as exc:
-            self._halt(exc)
+            self.halt(exc)
 
-    def _halt(self, trouble: DigestError | None) -> None:
+    def halt(self, trouble: DigestError | None) -> None:
         """Claim nothing more; the first trouble is the one that is told, but being held outranks it."""
         if self.trouble is None or (isinstance(trouble, HeldError) and isinstance(self.trouble, LaterError)):
             self.trouble = trouble
         self._stop.set()
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Wait, unless we are stopping."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), max(0.0, seconds))
 
@@ -265,13 +273,13 @@ class Sender:
                         look_at = moment + _FLAG_EVERY
                         self._obey(self.runs.flag(self.books.ledger.run_id))
             except DigestError as exc:
-                self._halt(exc)
+                self.halt(exc)
             self.watch(self._progress(moment - begun), False)
 
     def _obey(self, flag: Flag | None) -> None:
         if flag is not None and self.flag is None:
             self.flag = flag
-            self._halt(None)
+            self.halt(None)
 
     def _progress(self, seconds: float) -> Progress:
         counts = self.books.counts
@@ -307,4 +315,4 @@ class Sender:
         else:
             self.say("stopping when the messages on their way are answered; once more to stop at once")
         self.interrupted = True
-        self._halt(None)
+        self.halt(None)

@@ -34,6 +34,21 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Say this much, without an end, and close the connection."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Say it byte by byte, each after so many seconds."""
+
+    text: str
+    seconds: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One thing a client did.
 
@@ -47,7 +62,7 @@ class Step:
     connection: int
 
 
-Answer = str | Act | None
+Answer = str | Cut | Drip | Act | None
 """Reply lines (``"550 5.1.1 no"``, ``"250-a\\r\\n250 b"``), an act, or None for the usual answer."""
 
 Script = Callable[[Step], Answer]
@@ -89,7 +104,10 @@ _USUAL = {
 
 @dataclass
 class ScriptedRelay:
-    """See the module. `extensions` are EHLO keywords; `tls` serves STARTTLS, or at once when `implicit`."""
+    """See the module. `extensions` are EHLO keywords; `tls` serves STARTTLS, or at once when `implicit`.
+
+    Whether PIPELINING is among them or not, commands are answered one after the other as they come.
+    """
 
     script: Script = _as_usual
     extensions: tuple[str, ...] = ("SIZE 10485760", "ENHANCEDSTATUSCODES")
@@ -149,13 +167,13 @@ class ScriptedRelay:
         finally:
             writer.transport.abort()
 
-    def answer(self, verb: str, argument: str, connection: int) -> Answer:
-        """What the script says, else what is usual."""
+    def answer(self, verb: str, argument: str, connection: int, otherwise: Answer = None) -> Answer:
+        """What the script says, `otherwise`, else what is usual."""
         self._counts[verb, argument] += 1
         step = Step(verb, argument, self._counts[verb, argument], connection)
         self.steps.append(step)
         said = self.script(step)
-        if said is not None:
+        if said is not None or (said := otherwise) is not None:
             return said
         return self._greeting() if verb == "EHLO" else _USUAL.get(verb, "500 5.5.2 what?")
 
@@ -193,6 +211,8 @@ class _Session:
         match verb:
             case "MAIL":
                 self._sender = _path(argument)
+            case "RSET":
+                self._sender = self._recipient = ""
             case "RCPT":
                 self._recipient = _path(argument)
             case "DATA":
@@ -203,19 +223,28 @@ class _Session:
                 raise _HungUpError
 
     async def _data(self) -> None:
-        raw = await self._reader.readuntil(b"\r\n.\r\n")
-        lines = raw[: -len(b".\r\n")].split(b"\r\n")
-        data = b"\r\n".join(line[1:] if line.startswith(b".") else line for line in lines)
-        message = Received(self._sender, self._recipient, data)
-        said = self._relay.answer(".", self._recipient, self._number)
-        if said is Act.TAKE_AND_HANG_UP or (isinstance(said, str) and said.startswith("2")):
+        lines = []
+        while (line := await self._reader.readline()) != b".\r\n":
+            if not line.endswith(b"\n"):
+                raise _HungUpError  # by the other side
+            lines.append(line[1:] if line.startswith(b".") else line)
+        message = Received(self._sender, self._recipient, b"".join(lines))
+        self._sender = self._recipient = ""
+        nobody = None if message.recipient else "554 5.5.1 no recipient"
+        said = self._relay.answer(".", message.recipient, self._number, nobody)
+        if said is Act.TAKE_AND_HANG_UP or _text(said).startswith("2"):
             self._relay.received.append(message)
         await self._say(said)
 
     async def _reply(self, verb: str, argument: str) -> str:
-        said = self._relay.answer(verb, argument, self._number)
+        said = self._relay.answer(verb, argument, self._number, self._out_of_order(verb))
         await self._say(said)
-        return said if isinstance(said, str) else ""
+        return _text(said)
+
+    def _out_of_order(self, verb: str) -> Answer:
+        """Commands that need another one first (RFC 5321 section 4.1.4)."""
+        missing = (verb == "RCPT" and not self._sender) or (verb == "DATA" and not self._recipient)
+        return "503 5.5.1 bad sequence" if missing else None
 
     async def _say(self, said: Answer) -> None:
         match said:
@@ -223,6 +252,14 @@ class _Session:
                 raise _HungUpError
             case Act.SAY_NOTHING:
                 await asyncio.Event().wait()
+            case Cut(text):
+                self._writer.write(text.encode())
+                await self._writer.drain()
+                raise _HungUpError
+            case Drip(text, seconds):
+                for byte in f"{text}\r\n".encode():
+                    self._writer.write(bytes([byte]))
+                    await asyncio.sleep(seconds)
             case str():
                 self._writer.write(f"{said}\r\n".encode())
                 await self._writer.drain()
@@ -231,3 +268,8 @@ class _Session:
 def _path(argument: str) -> str:
     match = re.search(r"<([^>]*)>", argument)
     return match[1] if match else ""
+
+
+def _text(said: Answer) -> str:
+    """What a client that reads on hears; nothing where it is cut off."""
+    return said if isinstance(said, str) else said.text if isinstance(said, Drip) else ""

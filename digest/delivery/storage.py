@@ -40,6 +40,7 @@ class Storage:
         self._always_full = durability == "power"
         self._full_at = 0.0
         self._unsynced = False
+        self._mode = ""
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -48,7 +49,7 @@ class Storage:
         full = self._always_full or moment - self._full_at >= FULL_EVERY
         db = self.connection
         with storage_errors():
-            db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._set_mode("FULL" if full else "NORMAL")
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -60,6 +61,11 @@ class Storage:
         self._unsynced = not full
         if full:
             self._full_at = moment
+
+    def _set_mode(self, mode: str) -> None:
+        if mode != self._mode:
+            self.connection.execute(f"PRAGMA synchronous = {mode}")
+            self._mode = mode
 
     def change(self, statement: str, values: Sequence[object]) -> int:
         """One statement in a transaction of its own; returns the number of rows it changed."""

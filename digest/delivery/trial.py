@@ -15,7 +15,7 @@ from digest.delivery.classify import Stop, storable
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.outcome import Bounced, Deferred, Outcome, Rejected, Unknown
 from digest.delivery.plan import Candidate, Planner, Variant, check
-from digest.delivery.relay import Relay
+from digest.delivery.relay import Relay, unmarked
 from digest.errors import HeldError, InputError, LaterError, Place, Problem
 from digest.message.merge import MergeError
 from digest.newsletter import Newsletter
@@ -87,7 +87,7 @@ def send_test(
 async def _send(
     desk: Desk, relay: Relay, compiled: CompiledIssue, copies: list[Copy], note: Callable[[Copy, Outcome], None]
 ) -> None:
-    merger = desk.merger(compiled)
+    merger, sign = desk.merger(compiled), desk.sign()
     connection = await relay.connect()
     try:
         for copy in copies:
@@ -97,7 +97,7 @@ async def _send(
             except MergeError as exc:
                 note(copy, Rejected(0, "", storable(str(exc.problem))))
                 continue
-            outcome = await connection.send(message, lambda: None)
+            outcome = await connection.send(sign(message) if sign else message, unmarked)
             if isinstance(outcome, Stop):
                 raise HeldError(f"{relay.name}: {outcome}")
             note(copy, outcome)

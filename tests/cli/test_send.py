@@ -238,6 +238,43 @@ def test_hold_release_cancel(call, scripted):
     assert call("send", SLUG, "--yes", port=relay.port).returncode == 3
 
 
+def test_log_for_machines(call, scripted):
+    """--log-format json: every line on standard error that tells progress is an object, the last one the sum."""
+    relay = scripted()
+    call("test", SLUG, "me@example.com", port=relay.port)
+    sent = call("send", SLUG, "--yes", "--log-format", "json", port=relay.port)
+    assert sent.returncode == 0, sent.stderr
+    lines = [json.loads(line) for line in sent.stderr.splitlines() if line.startswith("{")]
+    assert (lines[-1]["event"], lines[-1]["accepted"], lines[-1]["total"]) == ("ended", 30, 30)
+
+
+def test_watched(call, scripted, folder):
+    """status --watch follows a running send, and ends with its accounts."""
+    import time
+
+    relay = scripted(lambda step: time.sleep(0.05) if step.verb == "." else None)
+    call("test", SLUG, "me@example.com", port=relay.port)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DIGEST_")} | relay_at(relay.port)
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "DIGEST_SMTP__CONNECTIONS": "1"}
+    sender = subprocess.Popen([sys.executable, "-m", "digest", "send", SLUG, "--yes"], cwd=folder, env=environment)
+    while len(relay.received) < 3 and sender.poll() is None:
+        time.sleep(0.01)
+    watched = call("status", SLUG, "--watch")
+    assert sender.wait(30) == 0
+    assert watched.returncode == 0
+    assert "accepted    30  (by the relay)" in watched.stdout
+    assert " of 30: " in watched.stdout
+    assert call("status", "--watch").returncode == 2
+
+
+def test_sender_is_lean():
+    """What composes is not loaded by the process that sends."""
+    heavy = {"premailer", "cssutils", "lxml", "mjml", "PIL", "nh3", "starlette", "markdown_it", "cryptography"}
+    code = f"import sys, digest.cli.send, digest.cli.status; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_usage(call):
     """Options that make no sense together, and an issue that is not there, say so."""
     assert call("send", SLUG, "--override", "max_change").returncode == 2

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,12 +161,15 @@ def compiled() -> Callable[..., CompiledIssue]:
     return make_issue
 
 
-@pytest.fixture
-def scripted() -> Iterator[Callable[..., ScriptedRelay]]:
-    """Starts a relay with a script; stopped when the test ends."""
+@pytest.fixture(params=["one by one", "pipelined"])
+def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., ScriptedRelay]]:
+    """Starts a relay with a script, once without PIPELINING and once with it; stopped when the test ends."""
+    more = ("PIPELINING",) if request.param == "pipelined" else ()
     with ExitStack() as stack:
 
-        def start(script: Script = lambda _step: None, **options: object) -> ScriptedRelay:
-            return stack.enter_context(ScriptedRelay(script, **options))  # type: ignore[arg-type]
+        def start(
+            script: Script = lambda _step: None, extensions: tuple[str, ...] = ScriptedRelay.extensions, **options: Any
+        ) -> ScriptedRelay:
+            return stack.enter_context(ScriptedRelay(script, (*extensions, *more), **options))
 
         yield start

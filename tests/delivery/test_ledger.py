@@ -32,6 +32,11 @@ def begin(storage: Storage, issue) -> Ledger:
     return Ledger(storage, runs.begin(issue, Head(READERS + 3, {"pending": 1, "audience": 2})).id)
 
 
+def mark(ledger: Ledger, row: Row, message_id: str) -> None:
+    ledger.mark(row, message_id)
+    ledger.flush()
+
+
 ROW = st.integers(1, READERS)
 STEPS = st.lists(
     st.one_of(
@@ -66,7 +71,7 @@ def test_the_equation_always_holds(tmp_path_factory, issue, steps):
 def take(ledger: Ledger, storage: Storage, step: str, row: Row) -> None:
     match step:
         case "mark":
-            ledger.mark(row, "<m@x>")
+            mark(ledger, row, "<m@x>")
         case "recover":
             ledger.recover()
         case "resend" | "drop":
@@ -86,14 +91,14 @@ def take(ledger: Ledger, storage: Storage, step: str, row: Row) -> None:
 
 
 def test_the_mark_survives(storage, issue, tmp_path):
-    """A mark is committed when `mark` returns, with the outcomes before it; an outcome alone is not yet."""
+    """A mark is committed by the next flush, with the outcomes before it; an outcome alone is not yet."""
     ledger = begin(storage, issue)
     other = Ledger(Storage(open_database(tmp_path / "ledger.db")), ledger.run_id)
-    ledger.mark(Row(1), "<m1@x>")
+    mark(ledger, Row(1), "<m1@x>")
     assert other.accounts().unknown == 1
     ledger.settle(Row(1), Settled("accepted"))
     assert other.accounts().accepted == 0
-    ledger.mark(Row(2), "<m2@x>")
+    mark(ledger, Row(2), "<m2@x>")
     assert (other.accounts().accepted, other.accounts().unknown) == (1, 1)
     assert other.accounts(running=True).in_flight == 1
     assert ledger.recover() == 1
@@ -109,7 +114,7 @@ def test_a_failed_mark_is_forgotten(storage, issue, tmp_path):
     blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(LaterError, match="locked"):
-        ledger.mark(Row(2), "<m2@x>")
+        mark(ledger, Row(2), "<m2@x>")
     blocker.execute("ROLLBACK")
     blocker.close()
     ledger.flush()
@@ -119,11 +124,16 @@ def test_a_failed_mark_is_forgotten(storage, issue, tmp_path):
 
 def synchronous_of_commits(storage: Storage, action, times: int) -> list[str]:
     """How each commit ran, as SQLite was told."""
+    (number,) = storage.connection.execute("PRAGMA synchronous").fetchone()
+    mode = {1: "NORMAL", 2: "FULL"}[number]
     told: list[str] = []
 
     def trace(statement: str) -> None:
+        nonlocal mode
         if statement.startswith("PRAGMA synchronous"):
-            told.append(statement.rpartition(" ")[2])
+            mode = statement.rpartition(" ")[2]
+        if statement == "COMMIT":
+            told.append(mode)
 
     storage.connection.set_trace_callback(trace)
     for number in range(times):
@@ -137,9 +147,9 @@ def test_commits_are_cheap_but_never_old(storage, issue):
     import time
 
     ledger = begin(storage, issue)
-    ledger.mark(Row(1), "<m@x>")
+    mark(ledger, Row(1), "<m@x>")
     time.sleep(0.12)
-    told = synchronous_of_commits(storage, lambda _n: ledger.mark(Row(1), "<m@x>"), 5)
+    told = synchronous_of_commits(storage, lambda _n: mark(ledger, Row(1), "<m@x>"), 5)
     assert told == ["FULL", "NORMAL", "NORMAL", "NORMAL", "NORMAL"]
     time.sleep(0.12)
     assert synchronous_of_commits(storage, lambda _n: ledger.sync(), 2) == ["FULL"]
@@ -150,7 +160,7 @@ def test_power_durability(tmp_path, issue):
     connection = open_database(tmp_path / "power.db")
     storage = Storage(connection, "power")
     ledger = begin(storage, issue)
-    assert set(synchronous_of_commits(storage, lambda _n: ledger.mark(Row(1), "<m@x>"), 3)) == {"FULL"}
+    assert set(synchronous_of_commits(storage, lambda _n: mark(ledger, Row(1), "<m@x>"), 3)) == {"FULL"}
     connection.close()
 
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.delivery.classify import Reply, classify, printable, storable
+from digest.delivery.folder import FolderRelay
 from digest.delivery.outcome import Accepted, Bounced, Deferred, Outcome, Rejected, Unknown
-from digest.delivery.relay import FolderRelay, SmtpRelay
+from digest.delivery.relay import SmtpRelay, unmarked
 from digest.delivery.scripted import Act, ScriptedRelay
 from digest.errors import HeldError, LaterError
 from digest.message.envelope import Message
@@ -39,11 +40,11 @@ def patient(act: Any) -> float:
     return 0.4 if act is Act.SAY_NOTHING else 5.0
 
 
-def hand_over(relay: SmtpRelay, *messages: Message, before_data: Any = lambda: None) -> list[Any]:
+def hand_over(relay: SmtpRelay, *messages: Message, mark: Any = unmarked) -> list[Any]:
     async def go() -> list[Any]:
         connection = await relay.connect()
         try:
-            return [await connection.send(m, before_data) for m in messages]
+            return [await connection.send(m, mark) for m in messages]
         finally:
             await connection.close()
 
@@ -114,10 +115,14 @@ def _once(seen: list[str], verb: str, answer: str) -> str | None:
 
 
 def test_mark_comes_between(scripted):
-    """`before_data` runs after the relay's 354 and before it has a byte of the message."""
+    """`mark` runs after the relay's 354 and before it has a byte of the message."""
     relay = scripted()
     at = []
-    hand_over(smtp(relay.port), message(), before_data=lambda: at.append([s.verb for s in relay.steps]))
+
+    async def mark() -> None:
+        at.append([s.verb for s in relay.steps])
+
+    hand_over(smtp(relay.port), message(), mark=mark)
     assert at == [["connect", "EHLO", "MAIL", "RCPT", "DATA"]]
 
 
@@ -125,11 +130,11 @@ def test_no_mark_no_message(scripted):
     """When the mark can't be made nothing is sent, and the transaction is broken off."""
     relay = scripted()
 
-    def fail() -> None:
+    async def fail() -> None:
         raise HeldError("the disk is full")
 
     with pytest.raises(HeldError, match="disk is full"):
-        hand_over(smtp(relay.port), message(), before_data=fail)
+        hand_over(smtp(relay.port), message(), mark=fail)
     time.sleep(0.05)
     assert "." not in [step.verb for step in relay.steps]
 
@@ -138,7 +143,11 @@ def test_no_mark_for_the_refused(scripted):
     """A reader refused at RCPT is never marked."""
     marks: list[int] = []
     relay = scripted(lambda step: "550 no" if step.verb == "RCPT" else None)
-    hand_over(smtp(relay.port), message(), before_data=lambda: marks.append(1))
+
+    async def mark() -> None:
+        marks.append(1)
+
+    hand_over(smtp(relay.port), message(), mark=mark)
     assert marks == []
     assert relay.verbs("RSET") == [""]
 

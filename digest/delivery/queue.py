@@ -1,0 +1,188 @@
+"""Who comes next: rows of the ledger, claimed in memory, as messages ready to be handed over."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Literal
+
+from digest.audience.store import Subscribers
+from digest.audience.subscriber import Subscriber
+from digest.delivery.books import Books
+from digest.delivery.classify import asks_for_less
+from digest.delivery.ledger import Row
+from digest.delivery.outcome import Accepted, Deferred, Outcome
+from digest.delivery.pace import Pace
+from digest.delivery.progress import span
+from digest.message.envelope import Message
+from digest.message.merge import MergeError, Merger
+
+PATIENCE = 120.0  # seconds
+_CLAIMED_AHEAD = 200  # rows read from the ledger at once; their readers are looked up one by one when sent
+_ASIDE_AT_MOST = 5000  # rows kept in memory because their domain has to wait; more are found again later
+_FRESH = 1.0  # seconds that a look at a reader holds
+_AT_A_TIME = 50  # rows looked at before the other tasks get their turn
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row claimed at a moment, the domain it goes to, and its message."""
+
+    row: Row
+    claimed_at: float
+    domain: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nobody may be sent to yet."""
+
+    seconds: float
+
+
+@dataclass(slots=True)
+class Queue:
+    """The rows of one run that are due: first those who wait, then the deferred who are ripe.
+
+    `only`: these subscribers, no others. A reader whose domain has to wait is set aside; where nobody's turn
+    comes within `patience` (seconds), `next` gives up, and `waits_for` says why.
+    """
+
+    books: Books
+    subscribers: Subscribers
+    merger: Merger
+    pace: Pace
+    zone: tzinfo = UTC
+    only: frozenset[int] | None = None
+    patience: float = PATIENCE
+    waits_for: str = ""
+    _rows: deque[Row] = field(default_factory=deque)
+    _aside: deque[tuple[Row, str]] = field(default_factory=deque)
+    _phase: Literal["waiting", "deferred"] | None = "waiting"
+    _after: int = 0
+    _passed_over: bool = False
+    _out: set[int] = field(default_factory=set)
+    """Subscribers whose row is with a connection: the ledger may still call it waiting."""
+
+    def begin(self) -> None:
+        """From the first row again."""
+        self._rows.clear()
+        self._aside.clear()
+        self._phase, self._after, self._passed_over, self.waits_for = "waiting", 0, False, ""
+
+    def put_back(self, row: Row) -> None:
+        """A claimed row that was not sent after all."""
+        self._out.discard(row.subscriber_id)
+        self._rows.appendleft(row)
+
+    def next(self, moment: float) -> Job | Wait | None:
+        """The next message to hand over at `moment` (of the pace's clock); None when nobody is left."""
+        if seconds := self.pace.wait(moment):
+            return self._patiently(seconds, "the rate of the relay is used up")
+        for _ in range(_AT_A_TIME):
+            row = self._ready(moment) or self._next_row()
+            if row is None:
+                return self._wait_for_domains(moment)
+            if job := self._claim(row, moment):
+                self.pace.take(job.domain, moment)
+                self._out.add(row.subscriber_id)
+                return job
+        return Wait(0.0)
+
+    def gone(self, job: Job, moment: float) -> str | None:
+        """Why the reader is not to get it any more, when that was not looked at just before."""
+        if moment - job.claimed_at < _FRESH:
+            return None
+        return self.subscribers.exclusion(job.row.subscriber_id)
+
+    def withdraw(self, job: Job, reason: str) -> None:
+        """A reader who has left since the row was claimed."""
+        self._out.discard(job.row.subscriber_id)
+        self.books.withdraw(job.row, reason)
+
+    def answered(self, job: Job, outcome: Outcome, moment: float) -> None:
+        """A job is done. Slows down for a provider that asks for it, and no longer than it does."""
+        self._out.discard(job.row.subscriber_id)
+        match outcome:
+            case Deferred() if asks_for_less(outcome):
+                self.pace.slow_down(job.domain, moment)
+            case Accepted():
+                self.pace.accepted(job.domain, moment)
+
+    def is_empty(self) -> bool:
+        """Whether nobody is left to try."""
+        row = self._next_row()
+        if row is not None:
+            self.put_back(row)
+        return row is None and not self._aside
+
+    def _ready(self, moment: float) -> Row | None:
+        """The first of those set aside, once their domain may be sent to."""
+        if self._aside and not self.pace.domain_wait(self._aside[0][1], moment):
+            return self._aside.popleft()[0]
+        return None
+
+    def _wait_for_domains(self, moment: float) -> Wait | None:
+        if self._aside:
+            self._aside.rotate(-1)  # the next time, look at another domain first
+            domains = {domain for _, domain in self._aside}
+            seconds = min(self.pace.domain_wait(domain, moment) for domain in domains)
+            return self._patiently(seconds, f"readers at {', '.join(sorted(domains)[:3])} have to wait for their turn")
+        if self._passed_over:
+            self.books.ledger.flush()  # or those who have been sent to would be found waiting
+            self.begin()
+            return Wait(0.0)
+        return None
+
+    def _patiently(self, seconds: float, why: str) -> Wait | None:
+        if seconds > self.patience:
+            self.waits_for = f"{why}: {span(seconds)} more"
+            return None
+        return Wait(min(seconds, 1.0))
+
+    def _next_row(self) -> Row | None:
+        while True:
+            while self._rows:
+                row = self._rows.popleft()
+                if row.subscriber_id not in self._out and (self.only is None or row.subscriber_id in self.only):
+                    return row
+            if self._phase is None:
+                return None
+            self._rows.extend(self.books.ledger.due(self._phase, self._after, _CLAIMED_AHEAD))
+            if self._rows:
+                self._after = self._rows[-1].subscriber_id
+            else:
+                self._phase, self._after = ("deferred" if self._phase == "waiting" else None), 0
+
+    def _claim(self, row: Row, moment: float) -> Job | None:
+        """Read the reader as they are now, and merge. None: they left, must wait, or can't be merged for."""
+        subscriber = self.subscribers.get(row.subscriber_id)
+        reason = self.subscribers.exclusion(row.subscriber_id)
+        if subscriber is None or reason is not None:
+            self.books.withdraw(row, reason or "forgotten")
+            return None
+        domain = subscriber.email.rpartition("@")[2].lower()
+        if self.pace.domain_wait(domain, moment):
+            self._set_aside(row, domain)
+            return None
+        return self._merged(row, moment, domain, subscriber)
+
+    def _set_aside(self, row: Row, domain: str) -> None:
+        if len(self._aside) < _ASIDE_AT_MOST:
+            self._aside.append((row, domain))
+        else:
+            self._passed_over = True
+
+    def _merged(self, row: Row, moment: float, domain: str, subscriber: Subscriber) -> Job | None:
+        try:
+            return Job(
+                row,
+                moment,
+                domain,
+                self.merger.message(subscriber, date=datetime.now(self.zone).replace(microsecond=0)),
+            )
+        except MergeError as exc:
+            self.books.reject(row, str(exc.problem))
+            return None

@@ -1,0 +1,46 @@
+"""The keys of the settings, and what signs with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from digest.errors import InputError, Place, Problem
+from digest.message.envelope import Message
+from digest.settings import Settings
+
+_KEYGEN = "make one with: digest dkim keygen SELECTOR"
+
+
+def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Callable[[Message], Message] | None:
+    """Signs as ``[dkim]`` says, leaving out the fields `unsigned`; None where it says nothing.
+
+    Raises `InputError` when the key is not there, or is none. May be called from any thread.
+    """
+    section = settings.dkim
+    if section.key is None and section.key_file is None:
+        return None
+    place = Place("config/digest.toml")
+    if section.selector is None:
+        cure = 'set selector under [dkim], such as "d2026": the name of the key in the DNS'
+        raise InputError(Problem(place, "there is a DKIM key, but no selector", cure, code="no-selector"))
+    if section.key is not None:
+        name, text = "DIGEST_DKIM__KEY", section.key.get_secret_value()
+    else:
+        name = str(section.key_file)
+        text = _read(root / name)
+    from digest.message.dkim import Signer, read_keys  # loads `cryptography`: only for those who sign
+
+    try:
+        keys = read_keys(text, section.selector)
+    except ValueError as exc:
+        raise InputError(Problem(Place(name), f"{name} {exc}", _KEYGEN, code="bad-dkim-key")) from exc
+    return Signer(settings.newsletter.domain, keys, unsigned).signed
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise InputError(Problem(Place(str(file)), f"no DKIM key: {reason}", _KEYGEN, code="bad-dkim-key")) from exc

@@ -1,0 +1,261 @@
+"""How fast and how small a run is, against the limit of the machine and against the usual way of sending.
+
+Run it alone: ``python tests/bench/delivery.py [readers] [--dkim] [--plain N]``. It needs Debian's ``postfix``
+for two tools: ``smtp-sink`` takes everything in, ``smtp-source -d -s 20`` is the limit: it sends the same
+bytes to everybody and knows nothing about them. Ours sends a message of 40 KB of its own to each reader,
+over 20 connections, with the ledger on, in a process of its own. All go to the same sink in the same run,
+one after the other and twice: the better of two, since other work on the machine only ever slows one down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiosmtplib
+import merge
+
+from digest.audience.database import now, open_database
+from digest.audience.store import Subscribers, new_token
+from digest.compose.compiled import CompiledIssue
+from digest.delivery.deliver import deliver
+from digest.message.merge import Merger
+from digest.newsletter import Newsletter
+
+CONNECTIONS = 20
+MESSAGE_SIZE = 40_000
+ROUNDS = 2
+SBIN = "/usr/sbin:/usr/bin"
+
+SETTINGS = """
+[newsletter]
+name = "The Sample Weekly"
+sender = "The Sample Weekly <weekly@news.example.com>"
+domain = "news.example.com"
+base_url = "https://news.example.com"
+[bounces]
+return_path = "bounces@news.example.com"
+[smtp]
+host = "127.0.0.1"
+port = 2
+tls = "none"
+connections = {connections}
+[delivery]
+require_test = false
+"""
+
+
+def tool(name: str) -> str:
+    """One of postfix's tools."""
+    found = shutil.which(name, path=SBIN)
+    if found is None:
+        sys.exit(f"{name} is missing: install Debian's postfix")
+    return found
+
+
+@contextlib.contextmanager
+def sink() -> Iterator[int]:
+    """A server that takes everything; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([tool("smtp-sink"), *user, f"127.0.0.1:{port}", "500"])
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def issue() -> CompiledIssue:
+    """The issue of the merging bench, at the size of this one."""
+    merge.HTML_SIZE = 28_500  # makes MESSAGE_SIZE, headers and plain text included
+    return merge.sample_issue()
+
+
+def newsletter(root: Path, readers: int, more: str = "") -> Path:
+    """A folder with its list."""
+    (root / "config").mkdir(parents=True)
+    (root / "issues").mkdir()
+    (root / "config/digest.toml").write_text(SETTINGS.format(connections=CONNECTIONS) + more)
+    connection = open_database(Newsletter.open(root).database)
+    connection.execute("BEGIN")
+    moment = now()
+    connection.executemany(
+        "INSERT INTO subscribers (token, address_key, email, name, attributes, status, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, 'active', ?, ?)",
+        (
+            (
+                new_token(),
+                s.email,
+                s.email,
+                s.name,
+                json.dumps({k: s.values[k] for k in ("company", "plan")}),
+                moment,
+                moment,
+            )
+            for s in merge.readers(readers)
+        ),
+    )
+    connection.execute("COMMIT")
+    connection.close()
+    return root
+
+
+def signing_rate(key: str) -> float:
+    """What one core signs a second, and does nothing else."""
+    from digest.message.dkim import Signer, new_keys  # not in the process whose memory is measured
+
+    keys = [k for k in new_keys("d2026") if k.algorithm.startswith(key)]
+    merger = Merger(issue(), merge.IDENTITY, today=merge.NOW.date())
+    message = merger.message(next(iter(merge.readers(1))), date=merge.NOW)
+    signer = Signer("news.example.com", keys)
+    begun = time.process_time()
+    for _ in range(1000):
+        signer.signed(message)
+    return 1000 / (time.process_time() - begun)
+
+
+def send(root: Path, stored: Path, port: int) -> None:
+    """The sending process: one whole run; prints what it measured."""
+    begun = time.monotonic()
+    compiled = CompiledIssue.from_json(stored.read_text())
+    report = deliver(Newsletter.open(root, {"smtp.port": port}), compiled.slug, compiled)
+    heaviest = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert heaviest is not None
+    print(
+        json.dumps(
+            {
+                "accepted": report.accounts.accepted,
+                "problems": report.accounts.problems(),
+                "phase": report.seconds,
+                "run": time.monotonic() - begun,
+                "processor": time.process_time(),
+                "kilobytes": int(heaviest[1]),
+            }
+        )
+    )
+
+
+def ours(root: Path, stored: Path, port: int, readers: int) -> dict[str, float]:
+    """One run in a process of its own: rates in messages a second, memory in MB."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, __file__, "--send", root, stored, str(port)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    whole = time.monotonic() - begun
+    told = json.loads(done.stdout)
+    assert (told["accepted"], told["problems"]) == (readers, []), told
+    return {
+        "phase": readers / told["phase"],
+        "run": readers / told["run"],
+        "whole": readers / whole,
+        "processor": told["processor"] / readers * 1e6,
+        "megabytes": told["kilobytes"] / 1024,
+    }
+
+
+def limit(port: int, messages: int) -> float:
+    """What ``smtp-source`` sends a second, with the same connections and size."""
+    begun = time.monotonic()
+    subprocess.run(
+        [
+            tool("smtp-source"),
+            "-d",
+            "-s",
+            str(CONNECTIONS),
+            "-m",
+            str(messages),
+            "-l",
+            str(MESSAGE_SIZE),
+            f"127.0.0.1:{port}",
+        ],
+        check=True,
+    )
+    return messages / (time.monotonic() - begun)
+
+
+def plain(root: Path, port: int, readers: int) -> float:
+    """The usual way: Jinja, EmailMessage, aiosmtplib's `send_message`, no ledger."""
+    slow = merge.SlowWay(issue())
+
+    async def lane(connection: aiosmtplib.SMTP, work: Iterator[merge.Subscriber]) -> None:
+        await connection.connect()
+        for subscriber in work:
+            await connection.sendmail("bounces@news.example.com", subscriber.email, slow.message(subscriber))
+        await connection.quit()
+
+    async def run() -> None:
+        connection = open_database(Newsletter.open(root).database)
+        work = (s for _, s in zip(range(readers), Subscribers(connection).all(), strict=False))
+        lanes = [
+            aiosmtplib.SMTP(hostname="127.0.0.1", port=port, use_tls=False, start_tls=False) for _ in range(CONNECTIONS)
+        ]
+        await asyncio.gather(*(lane(c, work) for c in lanes))
+        connection.close()
+
+    begun = time.monotonic()
+    asyncio.run(run())
+    return readers / (time.monotonic() - begun)
+
+
+def main() -> None:
+    """Print the figures."""
+    if sys.argv[1:2] == ["--send"]:
+        send(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+        return
+    parser = argparse.ArgumentParser()
+    parser.add_argument("readers", type=int, nargs="?", default=20_000)
+    parser.add_argument("--plain", type=int, default=1_000, metavar="N", help="readers of the usual way (0: not run)")
+    parser.add_argument("--dkim", choices=("rsa", "ed25519"), help="sign with such a key")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sink() as port:
+        stored = Path(folder) / "issue.json"
+        stored.write_text(issue().to_json())
+        settings = ""
+        if asked.dkim:
+            from digest.message.dkim import new_keys
+
+            key = next(k for k in new_keys("d2026") if k.algorithm.startswith(asked.dkim))
+            (Path(folder) / "key.pem").write_text(key.pem())
+            settings = f'[dkim]\nselector = "d2026"\nkey_file = "{folder}/key.pem"\n'
+        roots = [newsletter(Path(folder) / str(n), asked.readers, settings) for n in range(ROUNDS)]
+        limits, runs = [], []
+        for root in roots:
+            limits.append(limit(port, asked.readers))
+            runs.append(ours(root, stored, port, asked.readers))
+        best = {name: max(run[name] for run in runs) for name in runs[0]}
+        top = max(limits)
+        print(f"{asked.readers:,} readers, {CONNECTIONS} connections, load {os.getloadavg()[0]:.1f}")
+        print(f"smtp-source            {top:10,.0f} a second {[round(n) for n in limits]}")
+        for name, what in (("phase", "send phase"), ("run", "plan and send"), ("whole", "whole process")):
+            each = [round(run[name]) for run in runs]
+            print(f"{what:<22} {best[name]:10,.0f} a second, {best[name] / top:.2f} of it {each}")
+        print(f"processor              {min(run['processor'] for run in runs):10.0f} µs each")
+        print(f"memory (VmHWM)         {best['megabytes']:10.1f} MB")
+        if asked.dkim:
+            core = signing_rate(asked.dkim)
+            print(f"one core signs         {core:10,.0f} a second; the send phase is {best['phase'] / core:.2f} of it")
+        if asked.plain:
+            usual = plain(roots[0], port, asked.plain)
+            print(f"the usual way          {usual:10,.0f} a second; ours is {best['phase'] / usual:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    main()
