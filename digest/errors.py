@@ -81,6 +81,10 @@ class InputError(DigestError):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        """Whole between processes: made anew from its problems, not from its text."""
+        return InputError, (self.problems,)
+
 
 class UsageError(DigestError):
     """The command itself was called wrongly."""
