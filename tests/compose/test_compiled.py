@@ -89,7 +89,7 @@ WORDS = st.lists(st.from_regex(r"[a-z]{4,9}", fullmatch=True), min_size=8, max_s
 FORM = """
 ::: story
 ## {0}
-{1} *{2}* [{3}](https://example.com)
+{1} *{2}* [{3}](https://example.com/{3}?a={4})
 
 - {4}
 - **{5}**
@@ -105,12 +105,14 @@ FORM = """
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(words=WORDS)
-def test_every_word_is_in_both_parts(compose, render, words: list[str]) -> None:
+def test_every_word_and_link_is_in_both_parts(compose, render, words: list[str]) -> None:
     """Nothing an author writes is lost on the way."""
     seen = render(compose(FORM.format(*words)))
     for word in words:
         assert word in seen.html
         assert word in seen.text.lower()
+    for part in (seen.html, seen.text):
+        assert f"https://example.com/{words[3]}?a={words[4]}" in part
 
 
 PIECES = ["::: story", "## T", ":::", "- a", "> q", "text", "```", "![a](x.png)", "[b](https://e.com){.button}", "***"]
