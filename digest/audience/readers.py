@@ -20,6 +20,7 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,17 @@ def load_readers(root: Path) -> Readers:
 
     Raises `InputError` with every problem, each at its line.
     """
-    if not (root / FILE).exists():
+    try:
+        content = (root / FILE).read_bytes()
+    except FileNotFoundError:
         return Readers()
+    except OSError:
+        content = b""  # told with its place below
+    return _declared(root, content)
+
+
+@lru_cache(maxsize=8)  # a composing editor saves issues, seldom this file
+def _declared(root: Path, _content: bytes) -> Readers:
     reading = _Reading(read_toml(root / FILE, FILE))
     readers = reading.readers()
     if reading.problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -11,7 +12,7 @@ from digest.compose.compiled import Ask, Condition
 from digest.errors import Problem, nearest
 from digest.expressions import environment, uses
 from digest.issue.jinja import names_set
-from digest.issue.model import Tag
+from digest.issue.model import Tag, TagKind
 
 
 def locals_of(tags: Iterable[Tag]) -> frozenset[str]:
@@ -20,20 +21,35 @@ def locals_of(tags: Iterable[Tag]) -> frozenset[str]:
 
 
 def _tree(tag: Tag) -> nodes.Template:
-    """One tag as a template of its own, so that Jinja can be asked about it."""
-    match tag.kind:
+    """One tag as a template of its own, so that Jinja can be asked about it. For reading only."""
+    return _parsed(tag.kind, tag.source)
+
+
+@lru_cache(maxsize=4096)  # while an author writes, most tags stay as they were
+def _parsed(kind: TagKind, source: str) -> nodes.Template:
+    match kind:
         case "print":
-            return environment().parse(f"{{{{ ({tag.source}\n) }}}}")
+            return environment().parse(f"{{{{ ({source}\n) }}}}")
         case "if":
-            return environment().parse(f"{{% {tag.source} %}}{{% endif %}}")
+            return environment().parse(f"{{% {source} %}}{{% endif %}}")
         case "elif":
-            return environment().parse(f"{{% {tag.source.removeprefix('el')} %}}{{% endif %}}")
+            return environment().parse(f"{{% {source.removeprefix('el')} %}}{{% endif %}}")
         case "for":
-            return environment().parse(f"{{% {tag.source} %}}{{% endfor %}}")
+            return environment().parse(f"{{% {source} %}}{{% endfor %}}")
         case "set":
-            return environment().parse(f"{{% {tag.source} %}}")
+            return environment().parse(f"{{% {source} %}}")
         case "else" | "endif" | "endfor":
             return environment().parse("")
+
+
+@lru_cache(maxsize=4096)
+def _compile_error(kind: TagKind, source: str) -> str:
+    """What Jinja finds only when it compiles: a filter or test that there is none of."""
+    try:
+        environment().compile(_parsed(kind, source))
+    except TemplateSyntaxError as exc:
+        return exc.message or "syntax error"
+    return ""
 
 
 def tag_problems(tag: Tag, readers: Readers, local: frozenset[str]) -> list[Problem]:
@@ -53,12 +69,10 @@ def tag_problems(tag: Tag, readers: Readers, local: frozenset[str]) -> list[Prob
         Problem(tag.place, f"unknown name “{name}”", _name_cure(name, readers, local), code="unknown-name")
         for name in sorted(found.unknown)
     ]
-    try:
-        environment().compile(tree)
-    except TemplateSyntaxError as exc:  # "No filter named …": found when the tree is compiled
-        word = (exc.message or "").split("'")[1] if "'" in (exc.message or "") else ""
-        choices = environment().filters if "filter" in (exc.message or "") else environment().tests
-        problems.append(Problem(tag.place, _told(exc.message or ""), nearest(word, choices), code="unknown-filter"))
+    if message := _compile_error(tag.kind, tag.source):
+        word = message.split("'")[1] if "'" in message else ""
+        choices = environment().filters if "filter" in message else environment().tests
+        problems.append(Problem(tag.place, _told(message), nearest(word, choices), code="unknown-filter"))
     return problems
 
 

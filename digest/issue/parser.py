@@ -114,7 +114,7 @@ class _Parser:
         nodes = reader.read(lifted.text, places)
         self.problems.extend(reader.problems)
         self._check_nodes(nodes)
-        return self._with_includes(nodes, language, trail)
+        return self._with_includes(nodes, language, trail) if "include" in text else nodes
 
     # ---- texts taken in
 
