@@ -19,13 +19,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from digest.audience.conditions import needed_segments
 from digest.audience.readers import Readers, check_expression, load_readers
 from digest.compose.compiled import ATTACHED, CompiledIssue, Link, picture_address
 from digest.compose.html import ArticleHtml
 from digest.compose.inlining import inline_css
 from digest.compose.merging import MergeTemplates
 from digest.compose.mjml.render import draw_mjml
-from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
+from digest.compose.names import asks_of, conditions_of, locals_of, segments_of, tag_problems
 from digest.compose.notes import NoteConditions
 from digest.compose.pictures import load_asset
 from digest.compose.sections import Sections
@@ -35,7 +36,6 @@ from digest.compose.text import PlainText
 from digest.compose.theme import Theme, load_theme
 from digest.compose.workspace import Workspace
 from digest.errors import InputError, Place, Problem, nearest
-from digest.expressions import parse_expression, uses
 from digest.issue.model import Issue, Node
 from digest.issue.parser import read_issue
 from digest.newsletter import Newsletter
@@ -143,7 +143,7 @@ class _Composer:
             preheader=merge.header(preheader),
             html=merge.html(page),
             text=merge.text(text),
-            segments=work.readers.closure(self._segments_used()),
+            segments=work.readers.closure(self._segments_used(audience)),
             constants=self._constants(),
             conditions=tuple(conditions_of(self._used_tags(), local)),
             asks=tuple(dict.fromkeys(ask for tag in self.issue.tags.values() for ask in asks_of(tag))),
@@ -259,16 +259,11 @@ class _Composer:
                 cure = nearest(name, self.work.anchors)
                 self.work.wrong(link.place, f"the link “#{name}” leads nowhere in this issue", cure, code="anchor")
 
-    def _segments_used(self) -> set[str]:
+    def _segments_used(self, audience: str) -> set[str]:
         """The segments that conditions, expressions and the audience name."""
-        found: set[str] = set()
         declared = self.work.readers.segments
-        for tag in self._used_tags():
-            found |= set(re.findall(r"\bsegment\s*(?:\.\s*|\[\s*[\"'])(\w+)", tag.source))
-        read = uses(parse_expression(self._audience()), frozenset(declared))
-        found |= read.segments
-        found |= set(re.findall(r"\w+", self._audience()))
-        return found & declared.keys()
+        named = (segments_of(tag) for tag in self._used_tags())
+        return set().union(needed_segments(audience, declared), *named) & declared.keys()
 
     # ---- the page
 
@@ -309,7 +304,7 @@ class _Composer:
         if leave.url or leave.mailto:
             lines += ["", f"Unsubscribe: <{work.expression('links.unsubscribe', place)}>"]
         plain = PlainText(work, sections.entries)
-        return plain.letter(body, opening, "\n".join(filter(lambda x: x is not None, lines)))
+        return plain.letter(body, opening, "\n".join(lines))
 
     def _source(self, text: str) -> str:
         """A text with its tags as they were written, for reports."""

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from digest.compose.html import ArticleHtml
 from digest.compose.items import Entry, Item, begins_item, heading_link, split_items
 from digest.compose.theme import Field, Kind
-from digest.compose.workspace import Workspace, balanced, is_buttons, is_picture, known_attributes
+from digest.compose.workspace import Workspace, is_buttons, is_picture, known_attributes
 from digest.errors import nearest
 from digest.issue.model import Node
 from digest.issue.raw_html import cleaned, unbalanced
@@ -82,14 +82,10 @@ class FieldReader:
         depth = 0
         for place, node in enumerate(self.rest):
             if node.kind == "statement":
-                depth += self._depth_change(node)
+                depth += self.work.depth_change(node)
             elif depth == 0 and "segments" not in node.attrs and wanted(node):
                 return self.rest.pop(place)
         return None
-
-    def _depth_change(self, node: Node) -> int:
-        kinds = [self.work.table.tags[t].kind for t in self.work.table.pattern.findall(node.text)]
-        return sum((k in ("if", "for")) - (k in ("endif", "endfor")) for k in kinds)
 
     def _heading(self) -> str:
         listing = self.kind.from_source("items")
@@ -228,7 +224,7 @@ class FieldReader:
     ) -> Item:
         work = self.work
         known_attributes(head, ITEM_ATTRIBUTES, work, "an item")
-        if not balanced(content, work.table.tags, work.table.pattern):
+        if not work.balanced(content):
             cure = "put the statements right above the items’ headings"
             work.wrong(head.place, "a condition begins in this item and ends in another", cure, code="jinja")
         link = heading_link(head)

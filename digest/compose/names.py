@@ -100,6 +100,11 @@ def asks_of(tag: Tag) -> list[Ask]:
     ]
 
 
+def segments_of(tag: Tag) -> frozenset[str]:
+    """The segments that a tag names."""
+    return uses(_tree(tag)).segments
+
+
 def conditions_of(tags: Iterable[Tag], local: frozenset[str]) -> list[Condition]:
     """The conditions on the reader alone, each once: what tells one variant from another."""
     found: dict[str, Condition] = {}

@@ -102,17 +102,11 @@ class Sections:
         """
         depth, position = 0, start
         while position < len(nodes):
-            depth += self._depth_change(nodes[position])
+            depth += self.work.depth_change(nodes[position])
             position += 1
             if depth <= 0:
                 return position if depth == 0 else start
         return position
-
-    def _depth_change(self, node: Node) -> int:
-        if node.kind != "statement":
-            return 0
-        kinds = [self.work.table.tags[t].kind for t in self.work.table.pattern.findall(node.text)]
-        return sum((k in ("if", "for")) - (k in ("endif", "endfor")) for k in kinds)
 
     def _section(self, node: Node) -> str:
         if node.kind == "statement":

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 
 from digest.compose.compiled import Size
+from digest.compose.slim import join_seams
 from digest.compose.workspace import Workspace
-
-_SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
 
 
 def take_sizes(html: str, work: Workspace) -> tuple[str, tuple[Size, ...]]:
@@ -26,6 +25,6 @@ def take_sizes(html: str, work: Workspace) -> tuple[str, tuple[Size, ...]]:
         else:
             begin, kind, place = end
             sizes.append(Size(kind, len(mark.sub("", html[opened[begin] : found.start()]).encode()), place))
-    page = _SEAM.sub("", mark.sub("\n", html))
+    page = join_seams(mark.sub("\n", html))
     frame = len(page.encode()) - sum(size.bytes for size in sizes)
     return page, (*sizes, Size("frame", max(0, frame), work.frame_place))

@@ -13,6 +13,7 @@ _STYLE = re.compile(r"(<style\b[^>]*>)(.*?)(</style>)", re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CLASSES = re.compile(r"\bclass=\"([^\"]*)\"")
 _CLASS = re.compile(r"\.([A-Za-z_-][\w-]*)")
+_SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
 _OUTLOOK = re.compile(r"(<!--\[if.*?<!\[endif\]-->)", re.DOTALL)
 
 
@@ -23,6 +24,11 @@ def slim(html: str) -> str:
     for number in range(0, len(parts), 2):
         parts[number] = _STYLE.sub(lambda m: _sheet(m, present), parts[number])
     return "".join(parts)
+
+
+def join_seams(html: str) -> str:
+    """Where one of Outlook's comments ends and the next begins, one comment does."""
+    return _SEAM.sub("", html)
 
 
 def used_rules(css: str, html: str) -> str:

@@ -9,7 +9,7 @@ that the HTML parser leaves it where it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from email.utils import parseaddr
@@ -109,6 +109,25 @@ class Workspace:
     def frame_place(self) -> Place:
         """The layout, which draws what is around the blocks."""
         return Place(self.theme.shown("layout.mjml"))
+
+    def statements(self, node: Node) -> list[str]:
+        """The kinds of the tags in a statement node (``if``, ``else``…); none for any other node."""
+        if node.kind != "statement":
+            return []
+        return [self.table.tags[token].kind for token in self.table.pattern.findall(node.text)]
+
+    def depth_change(self, node: Node) -> int:
+        """How many conditions and loops a node opens among its siblings, less those it closes."""
+        return sum((k in ("if", "for")) - (k in ("endif", "endfor")) for k in self.statements(node))
+
+    def balanced(self, nodes: Iterable[Node]) -> bool:
+        """Whether the statements among `nodes` (not below them) open and close within the sequence."""
+        depth = 0
+        for kind in (kind for node in nodes for kind in self.statements(node)):
+            depth += (kind in ("if", "for")) - (kind in ("endif", "endfor"))
+            if depth < 0 or (depth == 0 and kind in ("elif", "else")):
+                return False
+        return depth == 0
 
     def counter(self, block: Place, number: int) -> tuple[str, str]:
         """Markers that count an item where it stands, and the token of its number; `number` is 1 for the first.
@@ -245,17 +264,3 @@ def is_buttons(node: Node) -> bool:
     links = [child for child in node.children if child.kind == "link"]
     rest = [c for c in node.children if c.kind not in ("link", "softbreak") and c.text.strip()]
     return node.kind == "paragraph" and bool(links) and not rest and all("button" in c.classes for c in links)
-
-
-def balanced(nodes: Sequence[Node], tags: Mapping[str, object], pattern: re.Pattern[str]) -> bool:
-    """Whether the statements among `nodes` (not below them) open and close within the sequence."""
-    depth = 0
-    for node in nodes:
-        if node.kind != "statement":
-            continue
-        for token in pattern.findall(node.text):
-            kind = getattr(tags[token], "kind", "")
-            depth += (kind in ("if", "for")) - (kind in ("endif", "endfor"))
-            if depth < 0 or (depth == 0 and kind in ("elif", "else")):
-                return False
-    return depth == 0

@@ -18,9 +18,8 @@ from mjml import mjml2html
 from digest.compose.mjml.cures import Cures
 from digest.compose.mjml.defaults import write_defaults
 from digest.compose.mjml.lint import read_mjml
+from digest.compose.slim import join_seams
 from digest.errors import InputError, Place, Problem
-
-_MSO_SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def draw_mjml(source: str, place: Place, files: Sequence[str] = ()) -> Drawn:
         raise InputError(Problem(place, f"not MJML: {exc}", code="mjml")) from exc
     # premailer drops a lower-case doctype, and without one clients fall back to quirks mode.
     html = re.sub(r"^\s*<!doctype html>", "<!DOCTYPE html>", html, count=1, flags=re.IGNORECASE)
-    return Drawn(_MSO_SEAM.sub("", cures.after(html)), cures.css, tuple(problems))
+    return Drawn(join_seams(cures.after(html)), cures.css, tuple(problems))
 
 
 def render_mjml(source: str, place: Place, files: Sequence[str] = ()) -> str:
