@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Severity = Literal["error", "warning"]
@@ -40,7 +40,7 @@ class Place:
 
     def at(self, line: int, column: int = 0) -> Place:
         """The same file at another line."""
-        return replace(self, line=line, column=column)
+        return Place(self.file, line, column)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ missing() {
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
     command -v chromium >/dev/null || echo chromium
     { command -v smtp-sink || test -x /usr/sbin/smtp-sink; } >/dev/null || echo postfix
+    { command -v cron || test -x /usr/sbin/cron; } >/dev/null || echo cron
+    command -v systemd-analyze >/dev/null || echo systemd
 }
 
 without() {
@@ -22,6 +24,8 @@ without() {
         python3-venv) echo "no environment can be made" ;;
         chromium) echo "the tests that look at pages and emails in a browser do not run" ;;
         postfix) echo "the tests against a second mail server do not run" ;;
+        cron) echo "the printed crontab is not tried" ;;
+        systemd) echo "the printed units are not checked" ;;
     esac
 }
 

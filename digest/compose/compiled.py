@@ -70,7 +70,8 @@ class Picture:
 
     `name` is what it is published as: a hash over the source's bytes and what is done to them, and a suffix.
     `file` is the path relative to the newsletter's folder, or, for a theme's, to what the package carries.
-    `width` and `height` are its size in CSS pixels as shown, `pixels` the width of the published file.
+    `width` and `height` are its size in CSS pixels as shown, `pixels` the width of the published file; `play`: with
+    the mark of a film drawn on it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Picture:
     alt: str
     place: Place
     pixels: int = 0
+    play: bool = False
 
 
 ATTACHED = "cid:"
@@ -102,7 +104,9 @@ class CompiledIssue:
     `segments` holds every segment the issue needs, directly or through another, by name, as expressions.
     `constants` are the values of `newsletter` and `issue` in the templates. `audience` is the expression
     of who gets it (``true`` for everyone). `assets_base` is what picture addresses are made of in `html`
-    (`picture_address`).
+    (`picture_address`). `arms` are those of an A/B test with their parts (`digest.audience.arms`), none where
+    there is no test. `received` are the issues that some condition asks the ledger for. `content` is the
+    condition of who gets anything besides the frame.
     """
 
     slug: str
@@ -124,11 +128,19 @@ class CompiledIssue:
     pictures: tuple[Picture, ...] = ()
     assets_base: str = ""
     sizes: tuple[Size, ...] = ()
+    arms: tuple[tuple[str, int], ...] = ()
+    received: tuple[str, ...] = ()
+    content: str = "true"
 
     @property
     def attaches(self) -> bool:
         """Whether the pictures travel in the message (``assets.mode = "cid"``)."""
         return self.assets_base.startswith(ATTACHED)
+
+    def arm_in(self, variant: str) -> str:
+        """The arm that the readers of a variant (digits, as the ledger keeps it) are in; empty without an A/B test."""
+        held = {c.expression for c, digit in zip(self.conditions, variant, strict=False) if digit == "1"}
+        return next((name for name, _ in self.arms if f'arm == "{name}"' in held), "")
 
     @property
     def fingerprint(self) -> str:
@@ -138,8 +150,10 @@ class CompiledIssue:
         that a reader gets.
         """
         content = self.to_dict()
-        for key in ("slug", "conditions", "asks", "links", "sizes"):
+        for key in ("slug", "conditions", "asks", "links", "sizes", "received", "content"):
             del content[key]
+        if not self.arms:
+            del content["arms"]
         content = _without_places(content)
         canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -168,6 +182,8 @@ class CompiledIssue:
             ("sizes", Size),
         ):
             raw[name] = tuple(kind(**{**v, "place": Place(**v["place"])}) for v in raw[name])
+        raw["arms"] = tuple((name, part) for name, part in raw.get("arms", ()))
+        raw["received"] = tuple(raw.get("received", ()))
         return cls(**raw)
 
 

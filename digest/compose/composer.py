@@ -19,29 +19,43 @@ from typing import Any
 
 from markupsafe import Markup
 
+from digest.audience.compiling import issues_asked
 from digest.audience.conditions import needed_segments
 from digest.audience.readers import Readers, check_expression, load_readers
-from digest.compose.compiled import ATTACHED, CompiledIssue, Link, picture_address
+from digest.compose.branches import content_of
+from digest.compose.compiled import ATTACHED, CompiledIssue, Condition, Link, picture_address
+from digest.compose.drawing import Templates, draw_mjml
 from digest.compose.html import ArticleHtml
 from digest.compose.inlining import inline_css
+from digest.compose.marks import carry_marks
 from digest.compose.merging import MergeTemplates
-from digest.compose.mjml.render import draw_mjml
-from digest.compose.names import asks_of, conditions_of, locals_of, segments_of, tag_problems
+from digest.compose.mjml.lint import NO_ICON
+from digest.compose.names import (
+    asks_for_arm,
+    asks_of,
+    conditions_of,
+    issues_asked_by,
+    locals_of,
+    names_read,
+    segments_of,
+    tag_problems,
+)
 from digest.compose.notes import NoteConditions
 from digest.compose.pictures import load_asset
 from digest.compose.sections import Sections
 from digest.compose.sizes import take_sizes
-from digest.compose.slim import slim
+from digest.compose.slim import packed, slim
 from digest.compose.text import PlainText
 from digest.compose.theme import Theme, load_theme
+from digest.compose.words import words_in
 from digest.compose.workspace import Workspace
 from digest.errors import InputError, Place, Problem, nearest
+from digest.expressions import parse_expression
 from digest.issue.model import Issue, Node
 from digest.issue.parser import read_issue
 from digest.newsletter import Newsletter
 
 ABOUT_READERS = ("unknown-segment", "unknown-attribute", "unknown-name")
-RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +75,10 @@ def compile_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
     return compose_issue(newsletter, file, assets_base=assets_base).compiled
 
 
-def compose_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None = None) -> Composition:
-    """As `compile_issue`, with the warnings."""
+def compose_issue(
+    newsletter: Newsletter, file: Path, *, assets_base: str | None = None, marks: bool = False
+) -> Composition:
+    """As `compile_issue`, with the warnings; with `marks` the twin that says where all was written (`marks`)."""
     slug = file.parent.name if file.name == "index.md" else file.stem
     issue = read_issue(file, root=newsletter.root, slug=slug, language=newsletter.settings.newsletter.language)
     problems = list(issue.problems)
@@ -84,7 +100,7 @@ def compose_issue(newsletter: Newsletter, file: Path, *, assets_base: str | None
     settings = newsletter.settings
     hosted = settings.assets.base_url or f"{settings.newsletter.base_url}/assets"
     base = assets_base or (f"{ATTACHED}{settings.newsletter.domain}" if settings.assets.mode == "cid" else hosted)
-    work = Workspace(newsletter, issue, readers or Readers(), theme, base.rstrip("/"), problems=problems)
+    work = Workspace(newsletter, issue, readers or Readers(), theme, base.rstrip("/"), marks=marks, problems=problems)
     try:
         return Composition(_Composer(work).compose(), tuple(_ordered(work.warnings)))
     except InputError as exc:
@@ -118,19 +134,21 @@ class _Composer:
         subject, preheader = self._subject(), self.issue.front.preheader
         html = ArticleHtml(work)
         context = self._context(subject, preheader)
-        sections = Sections(work, html, context)
+        templates = Templates(self.theme, context, self._asset)
+        sections = Sections(work, html, templates)
         work.note_conditions = NoteConditions(work).gather(self.issue.body)
         sections.gather(self.issue.body)
         body = self._with_footer(self.issue.body)
         drawn = sections.draw(body)
         self._check_anchors()
         audience = self._audience()
-        page, sizes = ("", ()) if work.problems else take_sizes(self._page(drawn, context), work)
+        page, sizes = ("", ()) if work.problems else take_sizes(self._page(drawn, templates), work)
         text = self._text(sections, body)
         if work.problems:
             raise InputError(_ordered(work.problems))
         merge = MergeTemplates(work.table)
         local = locals_of(self.issue.tags.values())
+        arms = self._arms()
         return CompiledIssue(
             slug=self.issue.slug,
             title=self._title(),
@@ -145,13 +163,55 @@ class _Composer:
             text=merge.text(text),
             segments=work.readers.closure(self._segments_used(audience)),
             constants=self._constants(),
-            conditions=tuple(conditions_of(self._used_tags(), local)),
+            conditions=(*self._arm_conditions(arms), *conditions_of(self._used_tags(), local)),
             asks=tuple(dict.fromkeys(ask for tag in self.issue.tags.values() for ask in asks_of(tag))),
             links=tuple(Link(self._source(link.url), self._source(link.text), link.place) for link in work.links),
             pictures=tuple(picture for picture in work.pictures.values() if picture.name in page),
             assets_base=work.assets_base,
             sizes=sizes,
+            arms=arms,
+            received=self._received(audience),
+            content=self._content(local),
         )
+
+    def _content(self, local: frozenset[str]) -> str:
+        """Who gets any of it; what the issue sets itself is not known before it is merged: then everybody."""
+        source = content_of(self.work, self.issue.body)
+        return "true" if names_read(source) & local else source
+
+    def _arms(self) -> tuple[tuple[str, int], ...]:
+        """The arms of the A/B test, where something asks for them."""
+        if any(asks_for_arm(tag) for tag in self._used_tags()):
+            return tuple(self.work.arms.items())
+        if self.issue.front.arms:
+            place = self.issue.front.places.get("arms", Place(self.issue.file, 1))
+            cure = 'write {% if arm == "a" %}, or segments="arm.a"'
+            self.work.warnings.append(
+                Problem(place, "nothing in this issue differs by “arms”", cure, severity="warning", code="arms")
+            )
+        return ()
+
+    def _arm_conditions(self, arms: Iterable[tuple[str, int]]) -> list[Condition]:
+        """One for each arm: so that a variant says which one its readers are in."""
+        place = self.issue.front.places.get("arms", Place(self.issue.file, 1))
+        return [Condition(f'arm == "{name}"', place) for name, _ in arms]
+
+    def _received(self, audience: str) -> tuple[str, ...]:
+        """The issues of which something asks whether the reader received them; an unknown one is a warning."""
+        work = self.work
+        asked = {slug: tag.place for tag in self._used_tags() for slug in issues_asked_by(tag)}
+        place = self.issue.front.places.get("audience", Place(self.issue.file, 1))
+        closure = work.readers.closure(self._segments_used(audience))
+        for source, where in [(audience, place), *((closure[name], work.readers.places.get(name)) for name in closure)]:
+            for slug in issues_asked(parse_expression(source)) if "received" in source else ():
+                asked.setdefault(slug, where or place)
+        known = work.newsletter.issue_files() if asked else {}
+        work.warnings += [
+            Problem(at, f"there is no issue “{slug}”", nearest(slug, known), severity="warning", code="unknown-issue")
+            for slug, at in asked.items()
+            if slug not in known
+        ]
+        return tuple(sorted(asked))
 
     # ---- front matter
 
@@ -205,14 +265,14 @@ class _Composer:
                 "date": front.date.isoformat(),
                 "date_long": work.long_date(front.date),
                 "language": work.language,
-                "dir": "rtl" if work.language.split("-")[0] in RIGHT_TO_LEFT else "ltr",
+                "words": words_in(work.language),
+                "dir": work.direction,
                 "authors": [author for author in authors if author],
             },
             "links": {
                 "unsubscribe": work.expression("links.unsubscribe", footer) if leave.url or leave.mailto else "",
                 "view": work.expression("links.view", footer),
             },
-            "asset": self._asset,
         }
 
     def _asset(self, name: str, width: int | None = None) -> dict[str, Any]:
@@ -224,6 +284,10 @@ class _Composer:
         self.work.pictures[picture.name] = picture
         address = picture_address(self.work.assets_base, picture.name)
         return {"src": address, "width": picture.width, "height": picture.height}
+
+    def _icon(self, network: str) -> str:
+        """The address of the theme's icon for a network that MJML has no picture for."""
+        return str(self._asset(f"icons/{network}.png", 32)["src"])
 
     def _constants(self) -> dict[str, dict[str, str]]:
         """`newsletter` and `issue` as the author's own expressions read them."""
@@ -245,7 +309,7 @@ class _Composer:
     def _check_tags(self) -> None:
         local = locals_of(self.issue.tags.values())
         for tag in self._used_tags():
-            self.work.problems.extend(tag_problems(tag, self.work.readers, local))
+            self.work.problems.extend(tag_problems(tag, self.work.readers, local, self.work.arms))
 
     def _used_tags(self) -> list[Any]:
         """The tags of the text, without those in code, in the order of their places."""
@@ -277,20 +341,22 @@ class _Composer:
             return nodes
         return (*rest, *notes, footer or Node("block", place, "footer"))
 
-    def _page(self, drawn: str, context: dict[str, Any]) -> str:
+    def _page(self, drawn: str, templates: Templates) -> str:
         work, theme = self.work, self.theme
         try:
-            head = _packed(theme.render("head.css", context)) if theme.has("head.css") else ""
-            css = theme.render("theme.css", context) if theme.has("theme.css") else ""
-            values = {**context, "head_css": head, "content": drawn}
-            layout = theme.render("layout.mjml", values)
-            drawing = draw_mjml(layout, Place(theme.shown("layout.mjml")), theme.files)
+            head = packed(templates.draw("head.css", {})) if theme.has("head.css") else ""
+            css = templates.draw("theme.css", {}) if theme.has("theme.css") else ""
+            values = {"head_css": Markup(head), "content": drawn}  # noqa: S704 - drawn by a template
+            layout = templates.draw("layout.mjml", values)
+            icon = self._icon if all(theme.has(f"assets/icons/{name}.png") for name in NO_ICON) else None
+            drawing = draw_mjml(layout, Place(theme.shown("layout.mjml")), theme.files, icon)
         except InputError as exc:
             work.problems.extend(exc.problems)
             return ""
         work.warnings.extend(drawing.warnings)
         html = work.markers_to_comments(work.put_back(drawing.html))
-        return slim(_packed(inline_css(html, drawing.css + css)))
+        page = slim(inline_css(html, drawing.css + css, work.block_comments))
+        return carry_marks(page, work) if work.marks else page
 
     def _text(self, sections: Sections, body: Sequence[Node]) -> str:
         """The plain-text part: masthead, issue, way out."""
@@ -302,7 +368,7 @@ class _Composer:
         lines = ["* * *", "", settings.name, settings.postal_address]
         leave = work.newsletter.settings.unsubscribe
         if leave.url or leave.mailto:
-            lines += ["", f"Unsubscribe: <{work.expression('links.unsubscribe', place)}>"]
+            lines += ["", f"{words_in(work.language)['leave']}: <{work.expression('links.unsubscribe', place)}>"]
         plain = PlainText(work, sections.entries)
         return plain.letter(body, opening, "\n".join(lines))
 
@@ -310,10 +376,3 @@ class _Composer:
         """A text with its tags as they were written, for reports."""
         tags = self.work.table.tags
         return self.work.table.pattern.sub(lambda m: tags[m[0]].raw, text)
-
-
-def _packed(text: str) -> Markup:
-    """Without indentation, trailing blanks and empty lines: what a reader never sees is not sent."""
-    parts = re.split(r"(<pre\b.*?</pre>)", text, flags=re.DOTALL)  # every second one is code
-    packed = [part if n % 2 else re.sub(r"\s*\n\s*", "\n", part) for n, part in enumerate(parts)]
-    return Markup("".join(packed).strip())  # noqa: S704 - from autoescaped templates

@@ -10,12 +10,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from digest.compose.dates import short_date
 from digest.compose.html import ArticleHtml
 from digest.compose.items import Entry, Item, begins_item, heading_link, split_items
+from digest.compose.networks import network_of
+from digest.compose.pictures import with_play
 from digest.compose.theme import Field, Kind
 from digest.compose.workspace import Workspace, is_buttons, is_picture, known_attributes
 from digest.errors import nearest
@@ -50,6 +54,11 @@ class FieldReader:
                 values[declared.name] = self._attribute(declared)
             else:
                 values[declared.name] = self._source(declared.source)()
+            value = values[declared.name]
+            if declared.linked and value and not value["href"]:
+                told = f"the {declared.name} of {self.kind.name} is no link"
+                cure = "write [![what it shows](file.png)](https://…)"
+                self.work.wrong(self.block.place, told, cure, code="field")
             missing = declared.required and not values[declared.name]
             if missing and len(self.work.problems) == known:  # else it is there, and told why it can't be used
                 told = f"{self.kind.name} needs its {declared.name}: {_wanted(declared)}"
@@ -127,11 +136,15 @@ class FieldReader:
         image = link.children[0] if link else node.children[0]
         href = self.html.link(link) if link else ""
 
-        def fit(room: int) -> dict[str, Any] | None:
+        def fit(room: int, play: bool = False) -> dict[str, Any] | None:
             """The picture where it has `room` CSS pixels: no more of it is published than is shown."""
             picture = self.html.picture(image, width=node.attrs.get("width", ""), room=int(room))
             if picture is None:
                 return None
+            if play:
+                picture = with_play(picture, self.work.newsletter.root)
+                self.work.pictures[picture.name] = picture
+                self.work.pictures_at.setdefault(picture.name, []).append(image.place)
             return {
                 "src": self.html.source(picture),
                 "alt": picture.alt,
@@ -139,23 +152,28 @@ class FieldReader:
                 "width": picture.width,
                 "height": picture.height,
                 "href": href,
-                "fit": fit,
+                "fit": partial(fit, play=play),
             }
 
         return fit(self.work.theme.content_width)
 
-    def _buttons(self) -> list[dict[str, str]]:
+    def _buttons(self) -> list[dict[str, Any]]:
+        """Links of class button; one of class quiet as well is the lesser of two."""
         found = []
         while (node := self._take(is_buttons)) is not None:
             found += [
-                {"label": self.work.hold(self.html.inline(link.children)), "url": self.html.link(link)}
+                {
+                    "label": self.work.hold(self.html.inline(link.children)),
+                    "url": self.html.link(link),
+                    "quiet": "quiet" in link.classes,
+                }
                 for link in node.children
                 if link.kind == "link"
             ]
         return found
 
     def _list(self) -> list[dict[str, str]]:
-        """Each answer leads to its own link, else to a mail that carries the answer."""
+        """Each answer leads to its own link, else to a mail that carries the answer; `network` is where it leads."""
         node = self._take(lambda n: n.kind == "list")
         return [self._list_item(item) for item in node.children] if node else []
 
@@ -163,7 +181,7 @@ class FieldReader:
         if item.kind == "statement":
             cure = 'use segments="…" around a whole block instead'
             self.work.wrong(item.place, f"a condition can't stand in this list of {self.kind.name}", cure)
-            return {"html": "", "text": "", "url": ""}
+            return {"html": "", "text": "", "url": "", "network": ""}
         paragraph = item.children[0] if item.children else item
         link = heading_link(paragraph)
         words = link.children if link else paragraph.children
@@ -173,6 +191,7 @@ class FieldReader:
             "html": self.work.hold(self.html.inline(words)),
             "text": item.plain,
             "url": self.html.link(link) if link else self.work.answer_link(self.block, item),
+            "network": network_of(link.attrs["href"], link.plain, link.classes) if link else "",
         }
 
     def _body(self) -> str:
@@ -243,6 +262,7 @@ class FieldReader:
             number=shown,
             date=moment.isoformat() if moment else "",
             date_long=work.long_date(moment) if moment else "",
+            date_short=short_date(moment, work.language) if moment else "",
             label=head.attrs.get("label", ""),
             body=work.hold(self.html.blocks(body)),
             picture=picture,

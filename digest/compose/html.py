@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from digest.compose.compiled import Link, Picture, picture_address
 from digest.compose.highlight import highlighted
+from digest.compose.marks import source_mark
 from digest.compose.pictures import load_picture
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row, known_attributes
 from digest.errors import InputError, nearest
@@ -22,6 +23,7 @@ GAP = 16  # CSS pixels between pictures side by side
 MEDIA_WIDTH = 160  # of a picture with text beside it, where its author names none
 _LAYOUT = 'role="presentation" cellpadding="0" cellspacing="0" width="100%"'
 _TASKS = {"open": '<span class="tick">&#9744;</span> ', "done": '<span class="tick">&#9745;</span> '}
+_CELL_LABEL = '<span class="cell-label">{}</span>'
 _INLINE = {"strong": "strong", "em": "em", "strike": "s"}
 
 
@@ -50,21 +52,32 @@ class ArticleHtml:
             case "heading":
                 known_attributes(node, ("level",), self._work, "a heading")
                 tag = f"h{min(6, max(2, int(node.attrs['level'])))}"
-                return f"<{tag}{self._id(node)}{_class(node)}>{self.inline(node.children)}</{tag}>"
+                return f"<{tag}{self._about(node)}>{self._words(node.children)}</{tag}>"
             case "list":
                 return self._list(node)
             case "quote":
                 known_attributes(node, (), self._work, "a quotation")
-                return f"<blockquote{self._id(node)}{_class(node)}>{self.blocks(node.children)}</blockquote>"
+                return f"<blockquote{self._about(node)}>{self.blocks(node.children)}</blockquote>"
             case "table":
                 return self._table(node)
             case "definitions":
-                return f"<dl>{''.join(self._definition(child) for child in node.children)}</dl>"
+                return f"<dl{self._mark(node)}>{''.join(self._definition(child) for child in node.children)}</dl>"
             case "notes":
                 return "".join(self._note(note) for note in node.children)
             case "block":
                 return self._inner_block(node)
-        return _leaf(node)
+        return self._leaf(node)
+
+    def _leaf(self, node: Node) -> str:
+        match node.kind:
+            case "code":
+                words = highlighted(node.text.rstrip(), node.attrs["info"])
+                return f'<pre{self._mark(node)} class="code"><code>{words}</code></pre>'
+            case "rule":
+                return f'<hr{self._mark(node)} class="rule">'
+            case "html":
+                return node.text
+        raise AssertionError(f"no such node: {node.kind}")
 
     def _inner_block(self, node: Node) -> str:
         """Only `only` may stand inside another block: it draws nothing of its own."""
@@ -85,12 +98,14 @@ class ArticleHtml:
         if is_buttons(node):
             gap = '<td class="button-gap" width="10">&nbsp;</td>'
             cells = gap.join(self._button(link) for link in node.children if link.kind == "link")
-            return f'<table class="button" role="presentation" cellpadding="0" cellspacing="0"><tr>{cells}</tr></table>'
+            about = f'{self._mark(node)} class="button" role="presentation" cellpadding="0" cellspacing="0"'
+            return f"<table{about}><tr>{cells}</tr></table>"
         known_attributes(node, (), self._work, "a paragraph")
-        return f"<p{self._id(node)}{_class(node)}>{self.inline(node.children)}</p>"
+        return f"<p{self._about(node)}>{self._words(node.children)}</p>"
 
     def _button(self, link: Node) -> str:
-        return f'<td class="button-cell">{self.inline([link])}</td>'
+        cell = "button-quiet" if "quiet" in link.classes else "button-cell"
+        return f'<td{self._mark(link)} class="{cell}">{self._words([link])}</td>'
 
     def _list(self, node: Node) -> str:
         known_attributes(node, ("ordered", "marker", "start", "tight"), self._work, "a list")
@@ -98,27 +113,27 @@ class ArticleHtml:
         start = f' start="{node.attrs["start"]}"' if node.attrs.get("start", "1") != "1" else ""
         tight = bool(node.attrs["tight"])
         items = "".join(self._item(item, tight) for item in node.children)
-        return f"<{tag}{start}{self._id(node)}{_class(node)}>{items}</{tag}>"
+        return f"<{tag}{start}{self._about(node)}>{items}</{tag}>"
 
     def _item(self, node: Node, tight: bool) -> str:
         if node.kind == "statement":
             return self._work.marker(node.text)
         parts = [_TASKS[node.attrs["task"]]] if "task" in node.attrs else []
         parts += [
-            self.inline(c.children) if tight and c.kind == "paragraph" else self._conditional(c) for c in node.children
+            self._words(c.children) if tight and c.kind == "paragraph" else self._conditional(c) for c in node.children
         ]
         kind = ' class="task"' if "task" in node.attrs else ""
-        return f"<li{kind}>{''.join(parts)}</li>"
+        return f"<li{self._mark(node)}{kind}>{''.join(parts)}</li>"
 
     def _definition(self, node: Node) -> str:
         if node.kind == "term":
-            return f"<dt>{self.inline(node.children)}</dt>"
-        return f"<dd>{self._only_inline(node.children) or self.blocks(node.children)}</dd>"
+            return f"<dt{self._mark(node)}>{self._words(node.children)}</dt>"
+        return f"<dd{self._mark(node)}>{self._only_inline(node.children) or self.blocks(node.children)}</dd>"
 
     def _only_inline(self, nodes: Sequence[Node]) -> str:
         """The words of a single plain paragraph, which need no paragraph of their own."""
         plain = len(nodes) == 1 and nodes[0].kind == "paragraph" and not nodes[0].attrs
-        return self.inline(nodes[0].children) if plain else ""
+        return self._words(nodes[0].children) if plain else ""
 
     def _note(self, note: Node) -> str:
         """A footnote, for those readers who get a reference to it."""
@@ -129,30 +144,45 @@ class ArticleHtml:
             end = work.statement("endif", "endif", note.place)
         back = f'<a class="note-mark" href="#note-ref-{number}">{number}</a>'
         words = self._only_inline(note.children) or self.blocks(note.children)
-        return f'{begin}<p class="note" id="note-{number}">{back}&#160; {words}</p>{end}'
+        return f'{begin}<p{self._mark(note)} class="note" id="note-{number}">{back}&#160; {words}</p>{end}'
 
     def _table(self, node: Node) -> str:
         known_attributes(node, (), self._work, "a table")
-        head = "".join(self._row(row, "th") for row in node.children if row.attrs["head"])
-        body = "".join(self._row(row, "td") for row in node.children if not row.attrs["head"])
+        titles = node.children[0].children
+        labels = [_CELL_LABEL.format(self.inline(c.children)) for c in titles] if "stack" in node.classes else []
+        head, *below = node.children
+        body = "".join(self._body_row(row, labels) for row in below)
         classes = " ".join(("data", *node.classes))
         return (
-            f'<table class="{classes}"{self._id(node)} cellpadding="0" cellspacing="0">'
-            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+            f'<table{self._mark(node)} class="{classes}"{self._id(node)} cellpadding="0" cellspacing="0">'
+            f"<thead>{self._row(head, 'th')}</thead><tbody>{body}</tbody></table>"
         )
 
-    def _row(self, row: Node, tag: str) -> str:
+    def _body_row(self, row: Node, labels: Sequence[str]) -> str:
+        return self._work.marker(row.text) if row.kind == "statement" else self._row(row, "td", labels)
+
+    def _row(self, row: Node, tag: str, labels: Sequence[str] = ()) -> str:
+        """A row; with `labels`, each cell carries its column's title, shown where a phone stacks the cells."""
         scope = ' scope="col"' if tag == "th" else ""
+        start = "right" if self._work.direction == "rtl" else "left"
         cells = [
-            f'<{tag}{scope} align="{c.attrs["align"] or "left"}">{self.inline(c.children)}</{tag}>'
-            for c in row.children
+            f'<{tag}{scope} align="{c.attrs["align"] or start}">{label}{self._words(c.children)}</{tag}>'
+            for c, label in zip(row.children, labels or [""] * len(row.children), strict=True)
         ]
-        return f"<tr>{''.join(cells)}</tr>"
+        return f"<tr{self._mark(row)}>{''.join(cells)}</tr>"
 
     def _id(self, node: Node) -> str:
         if "id" not in node.attrs:
             return ""
         return f' id="{escape(self._work.anchor(node.attrs["id"], node.place))}"'
+
+    def _mark(self, node: Node) -> str:
+        """In the twin, where the node was written."""
+        return source_mark(node.place) if self._work.marks else ""
+
+    def _about(self, node: Node) -> str:
+        """What an element's start tag says of its node."""
+        return f"{self._mark(node)}{self._id(node)}{_class(node)}"
 
     # ---- pictures
 
@@ -169,7 +199,7 @@ class ArticleHtml:
         caption = image.attrs["title"]
         row = f'<tr><td class="caption">{escape(caption)}</td></tr>' if caption else ""
         return (
-            '<table class="figure" role="presentation" cellpadding="0" cellspacing="0" width="100%">'
+            f'<table{self._mark(node)} class="figure" role="presentation" cellpadding="0" cellspacing="0" width="100%">'
             f"<tr><td>{html}</td></tr>{row}</table>"
         )
 
@@ -182,7 +212,7 @@ class ArticleHtml:
             f'<td class="pictures-cell" width="{width}" valign="top">{self._cell_picture(c, width)}</td>' for c in shown
         ]
         gap = f'<td class="pictures-gap" width="{GAP}">&nbsp;</td>'
-        return f'<table class="pictures"{self._id(node)} {_LAYOUT}><tr>{gap.join(cells)}</tr></table>'
+        return f'<table{self._mark(node)} class="pictures"{self._id(node)} {_LAYOUT}><tr>{gap.join(cells)}</tr></table>'
 
     def _media(self, node: Node) -> str:
         """A picture with the words of its paragraph beside it; on phones above them."""
@@ -192,9 +222,9 @@ class ArticleHtml:
         width = int(wanted) if wanted.isdigit() else MEDIA_WIDTH
         picture = self._cell_picture(first, min(width, self._work.theme.content_width // 2))
         return (
-            f'<table class="media"{self._id(node)} {_LAYOUT}><tr>'
+            f'<table{self._mark(node)} class="media"{self._id(node)} {_LAYOUT}><tr>'
             f'<td class="media-picture" width="{width + GAP}" valign="top">{picture}</td>'
-            f'<td class="media-text" valign="top"><p>{self.inline(words)}</p></td></tr></table>'
+            f'<td class="media-text" valign="top"><p>{self._words(words)}</p></td></tr></table>'
         )
 
     def _cell_picture(self, node: Node, width: int) -> str:
@@ -230,6 +260,7 @@ class ArticleHtml:
             work.problems.extend(exc.problems)
             return None
         work.pictures[picture.name] = picture
+        work.pictures_at.setdefault(picture.name, []).append(image.place)
         return picture
 
     def source(self, picture: Picture) -> str:
@@ -244,8 +275,12 @@ class ArticleHtml:
 
     # ---- inline
 
-    def inline(self, nodes: Iterable[Node]) -> str:
-        """Inline nodes as HTML."""
+    def inline(self, nodes: Sequence[Node]) -> str:
+        """Inline nodes as HTML, for an element that is the theme's."""
+        words = self._words(nodes)
+        return f"{self._work.place_token(nodes[0].place)}{words}" if words else ""
+
+    def _words(self, nodes: Iterable[Node]) -> str:
         return "".join(self._inline(node) for node in nodes)
 
     def _inline(self, node: Node) -> str:
@@ -271,14 +306,14 @@ class ArticleHtml:
                 return self._link(node)
             case kind:
                 tag = _INLINE[kind]
-                return f"<{tag}>{self.inline(node.children)}</{tag}>"
+                return f"<{tag}>{self._words(node.children)}</{tag}>"
 
     def _link(self, node: Node) -> str:
         known_attributes(node, ("href", "title"), self._work, "a link")
         begin, end = self._work.condition(node)
         title = f' title="{escape(node.attrs["title"])}"' if node.attrs["title"] else ""
         opening = f'<a{self._id(node)}{_class(node)} href="{escape(self.link(node))}"{title}>'
-        return f"{begin}{opening}{self.inline(node.children)}</a>{end}"
+        return f"{begin}{opening}{self._words(node.children)}</a>{end}"
 
     def link(self, node: Node) -> str:
         """The address a link node leads to, checked and noted; Jinja in it stays as tokens."""
@@ -310,14 +345,3 @@ class ArticleHtml:
 
 def _class(node: Node) -> str:
     return f' class="{escape(" ".join(node.classes))}"' if node.classes else ""
-
-
-def _leaf(node: Node) -> str:
-    match node.kind:
-        case "code":
-            return f'<pre class="code"><code>{highlighted(node.text.rstrip(), node.attrs["info"])}</code></pre>'
-        case "rule":
-            return '<hr class="rule">'
-        case "html":
-            return node.text
-    raise AssertionError(f"no such node: {node.kind}")

@@ -15,7 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digest.compose import vector
 from digest.compose.metadata import without_metadata
+from digest.compose.playmark import with_play_mark
 
 if TYPE_CHECKING:  # loaded when the first picture is read: most processes that send never do
     from PIL.Image import Image
@@ -26,7 +28,7 @@ RECIPE = 1
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif"}
 """Format → suffix of what is published."""
 READ = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "AVIF", "TIFF", "BMP")
-"""Formats that are read, by Pillow's names. MPO is a JPEG of a phone, with more pictures behind the first."""
+"""Formats that Pillow reads, by its names; `vector` reads SVG. MPO is a JPEG of a phone, with more behind the first."""
 
 LARGEST_FILE = 25_000_000  # bytes
 LARGEST_ANIMATION = 5_000_000  # bytes: it is sent as it is
@@ -64,16 +66,21 @@ class Source:
     grainy: bool
     animated: bool
 
-    def form(self, pixels: int) -> str:
+    @property
+    def sharpest(self) -> int:
+        """The most dots across that there are to publish: a drawing has any number."""
+        return 2 * vector.UNSIZED if self.kind == "SVG" else self.width
+
+    def form(self, pixels: int, *, play: bool = False) -> str:
         """The format it is published in, `pixels` wide."""
-        if self.kind == "JPEG" or (self.kind == "GIF" and pixels == self.width):
+        if self.kind == "JPEG" or (self.kind == "GIF" and pixels == self.width and not play):
             return self.kind
         return "JPEG" if self.grainy and not self.alpha else "PNG"
 
-    def name(self, pixels: int) -> str:
+    def name(self, pixels: int, *, play: bool = False) -> str:
         """What it is published as, `pixels` wide: the same on any machine, whatever its codecs."""
-        form = self.form(pixels)
-        what = f"{RECIPE} {form} {pixels} {self.digest}"
+        form = self.form(pixels, play=play)
+        what = f"{RECIPE} {form} {pixels} {self.digest}{' play' if play else ''}"
         return hashlib.sha256(what.encode()).hexdigest()[:16] + SUFFIXES[form]
 
 
@@ -95,6 +102,8 @@ def look_at(file: Path, at: tuple[int, ...]) -> Source:
     if at[1] > LARGEST_FILE:
         raise UnfitError(f"has {at[1]:,} bytes", f"at most {LARGEST_FILE:,}")
     raw = file.read_bytes()
+    if vector.is_vector(raw):
+        return _look_at_vector(raw)
     image = _opened(raw)
     kind = "JPEG" if image.format == "MPO" else image.format or ""
     animated = kind not in ("JPEG", "TIFF") and _moves(image)
@@ -112,6 +121,16 @@ def look_at(file: Path, at: tuple[int, ...]) -> Source:
     if SUFFIXES.get(kind):
         _plain(raw, kind)
     return Source(kind, width, height, hashlib.sha256(raw).hexdigest(), turn, alpha, grainy, animated)
+
+
+def _look_at_vector(raw: bytes) -> Source:
+    try:
+        width, height = vector.measured(raw)
+        vector.drawn(raw, min(width, 100))
+    except vector.VectorError as exc:
+        raise UnfitError(exc.message, exc.cure) from exc
+    digest = hashlib.sha256(raw).hexdigest()
+    return Source("SVG", width, height, digest, 1, alpha=True, grainy=False, animated=False)
 
 
 def _opened(raw: bytes) -> Image:
@@ -136,15 +155,13 @@ def _opened(raw: bytes) -> Image:
 def _foreign(raw: bytes) -> tuple[str, str]:
     """What a file is that can't be opened, and what to do."""
     brand = raw[8:12] if raw[4:8] == b"ftyp" else b""
-    if b"<svg" in raw[:4096]:
-        return "is an SVG, which most mail clients do not show", "save it as PNG, {wide} pixels wide, and name that"
     if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
         return "is a HEIC photograph, which only some clients show", "save it as JPEG"
     if brand in (b"avif", b"avis") or (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP"):
         return "is broken, or of a format the Pillow of this machine can't read", "save it as PNG or JPEG"
     if raw.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")):
         return "is broken, or of a rare kind that can't be read", _AGAIN
-    return "is not a picture", "PNG, JPEG, GIF, WebP, AVIF, TIFF and BMP can be read"
+    return "is not a picture", "PNG, JPEG, GIF, WebP, AVIF, TIFF, BMP and SVG can be read"
 
 
 def _moves(image: Image) -> bool:
@@ -199,12 +216,21 @@ def _grainy(image: Image) -> bool:
 
 
 @lru_cache(maxsize=64)
-def published(file: Path, at: tuple[int, ...], pixels: int) -> bytes:
-    """What is published of a file, `pixels` wide. Raises `UnfitError` and `OSError`."""
+def published(file: Path, at: tuple[int, ...], pixels: int, *, play: bool = False) -> bytes:
+    """What is published of a file, `pixels` wide, with the mark of a film if it is the still of one (`play`).
+
+    Raises `UnfitError` and `OSError`.
+    """
     source = look_at(file, at)
     raw = file.read_bytes()
-    form = source.form(pixels)
+    form = source.form(pixels, play=play)
+    if source.kind == "SVG":
+        made = _vector_image(raw, pixels)
+        return _png(with_play_mark(made) if play else made, few=False)
     image = _opened(raw)
+    if play:
+        made = with_play_mark(_made(image, source, pixels))
+        return _jpeg(made, most=0) if form == "JPEG" else _png(made, few=image.mode == "P")
     stays = form == source.kind and source.turn == 1 and image.mode != "CMYK"
     plain = _plain(raw, form) if stays else b""
     if source.animated or form == "GIF":
@@ -217,6 +243,14 @@ def published(file: Path, at: tuple[int, ...], pixels: int) -> bytes:
         data = _png(_made(image, source, pixels), few=image.mode == "P")
     worth = WORTH if form == "JPEG" and pixels == source.width else 1
     return plain if plain and len(data) >= len(plain) * worth else data
+
+
+def _vector_image(raw: bytes, pixels: int) -> Image:
+    try:
+        image = _opened(vector.drawn(raw, pixels)).convert("RGBA")
+    except vector.VectorError as exc:
+        raise UnfitError(exc.message, exc.cure) from exc
+    return image if sum(image.getchannel("A").histogram()[:255]) else image.convert("RGB")
 
 
 def _plain(raw: bytes, kind: str) -> bytes:

@@ -33,6 +33,7 @@ class Item:
     number: str
     date: str
     date_long: str
+    date_short: str
     label: str
     body: str
     picture: dict[str, Any] | None

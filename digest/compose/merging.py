@@ -31,10 +31,22 @@ class MergeTemplates:
         """The template of finished HTML (inlined, markers in comments)."""
         html = re.sub(rf"<!--({self._token.pattern})-->", r"\1", html)
         filters: dict[int, str] = {}
-        for tag in _HTML_TAG.finditer(html):
+        for tag in self._tags(html):
             for address in _ADDRESS.finditer(tag[0]):
                 filters |= self._in_address(address[1][1:-1], tag.start() + address.start(1) + 1)
         return self._template(html, filters)
+
+    def _tags(self, html: str) -> Iterator[re.Match[str]]:
+        """The tags that a token stands in."""
+        behind = 0
+        for found in self._token.finditer(html):
+            begin = html.rfind("<", behind, found.start())
+            while begin >= 0:
+                tag = _HTML_TAG.match(html, begin)
+                if tag is not None and tag.end() > found.start():
+                    behind = tag.end()
+                    yield tag
+                begin = -1 if tag else html.rfind("<", behind, begin)  # “<” in the value of an attribute
 
     def text(self, text: str) -> Template:
         """The template of the plain-text part: only addresses are encoded."""

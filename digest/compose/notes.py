@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from digest.compose.branches import Branches
 from digest.compose.items import split_items
 from digest.compose.workspace import Workspace
 from digest.issue.model import Node
@@ -19,7 +20,8 @@ class NoteConditions:
 
     def gather(self, nodes: Sequence[Node]) -> dict[str, str]:
         """For each note's number the expression of who gets it, empty for everyone."""
-        self._siblings(nodes, ())
+        if any(n.kind == "notes" for top in nodes for n in _blocks(top)):  # without notes there are no references
+            self._siblings(nodes, ())
         return {
             number: "" if "" in sources else " or ".join(f"({s})" for s in dict.fromkeys(sources))
             for number, sources in self.found.items()
@@ -27,13 +29,12 @@ class NoteConditions:
 
     def _siblings(self, nodes: Iterable[Node], around: tuple[str, ...]) -> None:
         """One container: its statements govern what follows among the same siblings."""
-        branches: list[list[str]] = []  # per open statement: the conditions passed over, the last one in force
+        branches = Branches(self.work)
         for node in nodes:
             if node.kind in ("statement", "text"):
-                for token in self.work.table.pattern.findall(node.text):
-                    self._step(token, branches)
+                branches.step(node.text)
                 continue
-            inner = (*around, *(_in_force(branch) for branch in branches))
+            inner = (*around, *branches.in_force)
             if segments := self.work.segments_expression(node.attrs.get("segments"), node.place):
                 inner = (*inner, segments)
             if node.kind == "note_ref":
@@ -61,29 +62,10 @@ class NoteConditions:
         source = " and ".join(f"({c})" for c in around)
         self.found.setdefault(node.attrs["number"], []).append(source)
 
-    def _step(self, token: str, branches: list[list[str]]) -> None:
-        tag = self.work.table.tags[token]
-        words = " ".join(tag.source.split())
-        if tag.kind == "if":
-            branches.append([words.removeprefix("if ")])
-        elif tag.kind == "for":
-            branches.append(["for"])
-        elif tag.kind == "elif" and branches:
-            branches[-1].append(words.removeprefix("elif "))
-        elif tag.kind == "else" and branches:
-            branches[-1].append("true")
-        elif tag.kind in ("endif", "endfor") and branches:
-            branches.pop()
 
-
-def _in_force(branch: Sequence[str]) -> str:
-    """The condition under which a reader gets the current branch of a statement.
-
-    >>> _in_force(["a"]), _in_force(["a", "b"]), _in_force(["a", "true"])
-    ('a', 'not (a) and (b)', 'not (a)')
-    """
-    *passed, current = branch
-    parts = [f"not ({c})" for c in passed]
-    if not passed:
-        return current
-    return " and ".join(parts if current == "true" else [*parts, f"({current})"])
+def _blocks(node: Node) -> Iterator[Node]:
+    """A node, and what stands in it where it is a block: texts that were taken in have their notes there."""
+    yield node
+    if node.kind == "block":
+        for child in node.children:
+            yield from _blocks(child)

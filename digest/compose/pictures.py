@@ -9,8 +9,9 @@ any machine. Another release of Pillow may write other bytes under the same name
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -22,10 +23,12 @@ from digest.newsletter import Newsletter, shipped
 SHARP = 2
 """Dots of the published file to one CSS pixel, at most."""
 WIDEST = 2_000  # CSS pixels an author may ask for
+HEAVY = 300_000  # bytes of one published picture that are worth a word: 5 seconds on a slow phone (500 kbit/s)
+HEAVY_IN_ALL = 1_000_000
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 """Suffix → MIME type of what is published."""
-_READ = (*TYPES, ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
+_READ = (*TYPES, ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".svg")
 
 
 # ---- for composing
@@ -60,8 +63,17 @@ def load_asset(name: str, theme_folders: Sequence[Path], width: int | None, plac
     raise _wrong(place, f"the theme has no picture “assets/{_short(name)}”", nearest(name, known))
 
 
+def with_play(picture: Picture, root: Path) -> Picture:
+    """The same picture with the mark of a film drawn on it; an animation, which moves already, as it is."""
+    file = root / picture.file
+    source = look_at(file, state(file))
+    if source.animated:
+        return picture
+    return replace(picture, name=source.name(picture.pixels, play=True), play=True)
+
+
 def _picture(source: Source, file: str, shown: int, alt: str, place: Place) -> Picture:
-    pixels = source.width if source.animated else min(source.width, SHARP * shown)
+    pixels = source.width if source.animated else min(source.sharpest, SHARP * shown)
     height = max(1, round(shown * source.height / source.width))
     return Picture(source.name(pixels), file, shown, height, alt, place, pixels)
 
@@ -72,15 +84,14 @@ def _find(written: str, folder: Path, root: Path, place: Place) -> Path:
         cure = "save it as a file beside the issue: a reader must not need another server"
         raise _wrong(place, f"the picture “{_short(written)}” {where}", cure)
     shared = root / "issues" / "shared"
-    inside = []
+    inside = False
     # Markdown percent-encodes what it reads; a file may be called that as well.
     for name in dict.fromkeys((written, unquote(written))):
         with suppress(OSError, ValueError, RuntimeError):  # no possible name; a link that leads to itself
-            resolved = [(base / name).resolve() for base in (folder, root, shared)]
-            inside += [(file, file.is_file()) for file in resolved if file.is_relative_to(root)]
-    for file, exists in inside:
-        if exists:
-            return file
+            for file in ((base / name).resolve() for base in (folder, root, shared)):
+                inside = inside or file.is_relative_to(root)
+                if file.is_relative_to(root) and file.is_file():
+                    return file
     if not inside:
         raise _wrong(place, f"the picture “{_short(written)}” is outside the newsletter's folder")
     near = [file.name for base in (folder, shared) if base.is_dir() for file in base.iterdir()]
@@ -125,11 +136,11 @@ def picture_bytes(newsletter: Newsletter, picture: Picture) -> tuple[bytes, str]
     file = _source_file(newsletter.root, picture.file)
     if file is None:
         raise _wrong(picture.place, f"{what} is gone", "put it back, or compose the issue again")
-    if _source(file, what, picture.place, picture.width).name(picture.pixels) != picture.name:
+    if _source(file, what, picture.place, picture.width).name(picture.pixels, play=picture.play) != picture.name:
         told = f"{what} has changed since the issue was composed"
         raise _wrong(picture.place, told, "put the earlier one back, or compose the issue again")
     try:
-        data = published(file, state(file), picture.pixels)
+        data = published(file, state(file), picture.pixels, play=picture.play)
     except UnfitError as exc:
         raise _wrong(picture.place, f"{what} {exc.message}", exc.cure) from exc
     return data, TYPES[Path(picture.name).suffix]
@@ -147,6 +158,35 @@ def picture_files(newsletter: Newsletter, compiled: CompiledIssue) -> dict[str, 
     if problems:
         raise InputError(problems)
     return files
+
+
+def heavy_pictures(newsletter: Newsletter, compiled: CompiledIssue) -> Iterator[Problem]:
+    """A warning for each picture that readers wait for, and one for all together, with what to do."""
+    try:
+        files = picture_files(newsletter, compiled)
+    except InputError as exc:
+        yield from exc.problems
+        return
+    for picture in compiled.pictures:
+        data, kind = files[picture.name]
+        if len(data) > HEAVY:
+            told = f"the picture “{picture.file}” is published with {len(data):,} bytes, {picture.pixels:,} pixels wide"
+            yield Problem(picture.place, told, _LIGHTER[kind], severity="warning", code="heavy-picture")
+    total = sum(len(data) for data, _ in files.values())
+    if total > HEAVY_IN_ALL:
+        largest = sorted(compiled.pictures, key=lambda picture: -len(files[picture.name][0]))[:3]
+        parts = ", ".join(f"{picture.file} {len(files[picture.name][0]):,}" for picture in largest)
+        how = "travel in each message" if compiled.attaches else "are loaded by each reader who opens it"
+        told = f"the {len(files)} pictures have {total:,} bytes, which {how}"
+        cure = f"under {HEAVY_IN_ALL:,} is good; the largest: {parts}"
+        yield Problem(largest[0].place, told, cure, severity="warning", code="heavy-pictures")
+
+
+_LIGHTER = {
+    "image/png": "save a photograph as JPEG, a drawing with fewer colours, or show it narrower with width=…",
+    "image/jpeg": "cut it to what matters, or show it narrower with width=…",
+    "image/gif": "fewer frames, fewer colours, or a still picture with a link to the film",
+}
 
 
 def attachments(newsletter: Newsletter, compiled: CompiledIssue) -> Mapping[str, tuple[bytes, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from digest.compose.drawing import Templates
 from digest.compose.fields import FieldReader
 from digest.compose.html import ArticleHtml
 from digest.compose.items import Entry, entry_title, item_id, split_items
@@ -22,11 +23,11 @@ RESERVED = ("only", "include")
 
 @dataclass(slots=True)
 class Sections:
-    """Draws the blocks of one issue. `context` are `newsletter`, `issue` and `links` in the templates."""
+    """Draws the blocks of one issue."""
 
     work: Workspace
     html: ArticleHtml
-    context: Mapping[str, Any]
+    templates: Templates
     entries: Sequence[Entry] = ()
     item_ids: dict[int, str] = field(default_factory=dict)
     _drawn: int = 0
@@ -69,6 +70,8 @@ class Sections:
             begin, end = self.work.condition(head)
             pending += self.work.marker("".join(n.text for n in before))
             title, text = entry_title(head, self.html)
+            if "short" in head.attrs:
+                title = self.work.place_token(head.place) + title
             entry = Entry(title, self.item_ids[id(head)], text, pending + begin, end)
             found.append((entry, "short" in head.attrs))
             pending = self.work.marker("".join(n.text for n in after))
@@ -149,7 +152,7 @@ class Sections:
         self._drawn += 1
         about = {"kind": kind.name, "id": anchor, "classes": list(block.classes), "first": self._drawn == 1}
         try:
-            drawn = self.work.theme.render(f"blocks/{kind.name}.mjml", {**self.context, **values, "block": about})
+            drawn = self.templates.draw(f"blocks/{kind.name}.mjml", {**values, "block": about})
         except InputError as exc:
             self.work.problems.extend(exc.problems)
             return ""

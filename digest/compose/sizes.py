@@ -9,22 +9,25 @@ from __future__ import annotations
 import re
 
 from digest.compose.compiled import Size
+from digest.compose.marks import without_marks
 from digest.compose.slim import join_seams
 from digest.compose.workspace import Workspace
 
 
 def take_sizes(html: str, work: Workspace) -> tuple[str, tuple[Size, ...]]:
     """The page without its marks, and the bytes of each block in reading order, the frame around them last."""
-    mark = re.compile(rf"\s*<!--(Zq{work.table.nonce}M\d{{4,}}qZ)-->\s*")
-    opened: dict[str, int] = {}
-    sizes: list[Size] = []
-    for found in mark.finditer(html):
-        end = work.measures.get(found[1])
-        if end is None:
-            opened[found[1]] = found.end()
-        else:
-            begin, kind, place = end
-            sizes.append(Size(kind, len(mark.sub("", html[opened[begin] : found.start()]).encode()), place))
-    page = join_seams(mark.sub("\n", html))
-    frame = len(page.encode()) - sum(size.bytes for size in sizes)
+    pieces = re.split(rf"<!--(Zq{work.table.nonce}M\d{{4,}}qZ)-->", html)  # every second one is a mark
+    texts = [piece.strip() for piece in pieces[::2]]
+    sizes = []
+    for n, mark in enumerate(pieces[1::2]):
+        if mark in work.measures:  # the block's end: its HTML stands before it
+            _, kind, place = work.measures[mark]
+            sizes.append(Size(kind, _bytes(texts[n], work), place))
+    page = join_seams("\n".join(filter(None, texts)))
+    frame = _bytes(page, work) - sum(size.bytes for size in sizes)
     return page, (*sizes, Size("frame", max(0, frame), work.frame_place))
+
+
+def _bytes(html: str, work: Workspace) -> int:
+    """Bytes of what is sent: those of a twin's marks do not count."""
+    return len((without_marks(html) if work.marks else html).encode())

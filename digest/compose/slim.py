@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _STYLE = re.compile(r"(<style\b[^>]*>)(.*?)(</style>)", re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_CLASSES = re.compile(r"\bclass=\"([^\"]*)\"")
+_CLASSES = re.compile(r"class=\"([^\"]*)\"")
 _CLASS = re.compile(r"\.([A-Za-z_-][\w-]*)")
 _SEAM = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
+_CODE = re.compile(r"(<pre\b.*?</pre>)", re.DOTALL)
+_BREAK = re.compile(r"\s*\n\s*")
 _OUTLOOK = re.compile(r"(<!--\[if.*?<!\[endif\]-->)", re.DOTALL)
 
 
 def slim(html: str) -> str:
     """`html` with slimmer style sheets. Rules stay for every class the page has for any reader."""
-    present = _classes(html)
+    present = classes_of(html)
+    return "".join(_slimmed(part, present) if "<style" in part else part for part in html.partition("</head>"))
+
+
+def _slimmed(html: str, present: frozenset[str]) -> str:
     parts = _OUTLOOK.split(html)  # every second one is Outlook's alone: left as it is
     for number in range(0, len(parts), 2):
-        parts[number] = _STYLE.sub(lambda m: _sheet(m, present), parts[number])
+        parts[number] = _STYLE.sub(lambda m: _style(m, present), parts[number])
     return "".join(parts)
+
+
+def packed(text: str) -> str:
+    """`text` without indentation, trailing blanks and empty lines, except in code."""
+    parts = _CODE.split(text)  # every second one is code
+    return "".join(part if n % 2 else _BREAK.sub("\n", part) for n, part in enumerate(parts)).strip()
 
 
 def join_seams(html: str) -> str:
@@ -31,18 +44,28 @@ def join_seams(html: str) -> str:
     return _SEAM.sub("", html)
 
 
-def used_rules(css: str, html: str) -> str:
-    """The rules of a style sheet that some element of `html` can meet, by their classes."""
-    return "".join(_rules(_COMMENT.sub("", css), _classes(html)))
-
-
-def _classes(html: str) -> frozenset[str]:
+def classes_of(html: str) -> frozenset[str]:
+    """Every class that stands in a page."""
     return frozenset(name for found in _CLASSES.findall(html) for name in found.split())
 
 
-def _sheet(style: re.Match[str], present: frozenset[str]) -> str:
-    css = "".join(_rules(_COMMENT.sub("", style[2]), present))
+def needed_classes(selector: str) -> frozenset[str]:
+    """The classes without which a selector meets nothing.
+
+    >>> sorted(needed_classes(".prose td.wide a"))
+    ['prose', 'wide']
+    """
+    return frozenset(_CLASS.findall(selector))
+
+
+def _style(style: re.Match[str], present: frozenset[str]) -> str:
+    css = _sheet(style[2], present)
     return f"{style[1]}{css}{style[3]}" if css else ""
+
+
+@lru_cache(maxsize=32)  # while an author writes, the sheets and the classes of a page seldom change
+def _sheet(css: str, present: frozenset[str]) -> str:
+    return "".join(_rules(_COMMENT.sub("", css), present))
 
 
 def _rules(css: str, present: frozenset[str]) -> Iterator[str]:
@@ -55,7 +78,7 @@ def _rules(css: str, present: frozenset[str]) -> Iterator[str]:
         elif selector.startswith("@"):
             yield f"{_packed(selector)}{{{_packed(body)}}}"
         else:
-            kept = [s for s in selector.split(",") if set(_CLASS.findall(s)) <= present or s.strip().startswith(":")]
+            kept = [s for s in selector.split(",") if needed_classes(s) <= present or s.strip().startswith(":")]
             if kept:
                 yield f"{','.join(_packed(s) for s in kept)}{{{_packed(body).rstrip(';')}}}"
 

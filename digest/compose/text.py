@@ -11,16 +11,19 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import date
+from functools import lru_cache
 from html import unescape
 
 from digest.compose.items import Entry, Split, heading_link, split_items
 from digest.compose.theme import Kind
+from digest.compose.words import words_in
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row
 from digest.issue.model import Node
 
 WIDTH = 72
-
-_CONTENTS = {"en": "In this edition", "de": "In dieser Ausgabe", "fr": "Dans ce numéro", "es": "En esta edición"}
+_PAUSE = "* * *\n\n"
 
 
 class PlainText:
@@ -29,10 +32,12 @@ class PlainText:
     def __init__(self, work: Workspace, contents: Sequence[Entry]) -> None:
         self._work = work
         self._contents = contents
+        self._words = words_in(work.language)
 
     def letter(self, nodes: Iterable[Node], opening: str, closing: str) -> str:
         """The whole part: `opening` (the masthead), the issue, `closing` (the way out)."""
-        return f"{opening}\n\n{self._blocks(nodes)}{closing}\n"
+        body = self._blocks(nodes)
+        return f"{opening}\n\n{body.removesuffix(_PAUSE)}{closing}\n"  # the closing begins with one
 
     # ---- blocks: each piece ends with an empty line, statements add nothing of their own
 
@@ -63,9 +68,9 @@ class PlainText:
             case "code":
                 return textwrap.indent(node.text.rstrip("\n"), f"{indent}    ") + "\n\n"
             case "table":
-                return f"{self._table(node)}\n\n"
+                return f"{self._table(node)}\n"
             case "rule":
-                return "* * *\n\n"
+                return _PAUSE
             case "html":
                 words = self._wrapped(_words(node.text), indent, indent)
                 return f"{words}\n\n" if words.strip() else ""
@@ -92,7 +97,7 @@ class PlainText:
             codes = (child for child in node.children if child.kind == "code")
             return "".join(f"{self._wrapped(_words(code.text), '', '')}\n\n" for code in codes)
         if not node.children:
-            return "" if kind.fields else "* * *\n\n"  # a kind without fields is a pause
+            return "" if kind.fields else _PAUSE  # a kind without fields is a pause
         return self._signed(node, kind)
 
     def _signed(self, node: Node, kind: Kind) -> str:
@@ -102,16 +107,16 @@ class PlainText:
         if not by or declared is None:
             return self._blocks(node.children)
         if declared.type != "author":
-            return f"[{kind.name.capitalize()}: {by}]\n\n{self._blocks(node.children)}"
-        name = f"{self._work.author_name(by)}\n\n"
+            disclosed = self._words.get(kind.name, kind.name.capitalize())
+            return f"[{disclosed}: {by}]\n\n{self._blocks(node.children)}"
+        name = f"{self._words['by']} {self._work.author_name(by)}\n\n"
         if first.kind != "heading":
             return name + self._blocks(node.children)
         return self._blocks([first]) + name + self._blocks(node.children[1:])
 
     def _contents_list(self, node: Node) -> str:
         heading = next((c for c in node.children if c.kind == "heading"), None)
-        words = _CONTENTS.get(self._work.language.split("-")[0], _CONTENTS["en"])
-        title = self._heading(heading) if heading else f"{words}:\n\n"
+        title = self._heading(heading) if heading else f"{self._words['contents']}:\n\n"
         lines = "".join(f"{e.begin}- {e.text}\n{e.end}" for e in self._contents)
         return f"{title}{lines}\n"
 
@@ -124,11 +129,25 @@ class PlainText:
             opening = self._blocks(before) + begin + count
             closing = end + self._blocks(after)
             link = heading_link(head)
-            title = self._wrapped(self._inline(link.children if link else head.children), f"{number} ", "  ")
-            url = f"  {self._url(link)}\n" if link else ""
-            body = self._blocks(content, "  ")
+            indent = "  " if number == "*" else "   "
+            words = self._inline(link.children if link else head.children)
+            # The number may be one that is counted when merged: it is as wide as a digit.
+            title = self._wrapped(f"{self._item_label(node, head)}{words}", indent, indent)
+            title = title.replace(indent, f"{number} ", 1)
+            url = f"{indent}{self._url(link)}\n" if link else ""
+            body = self._blocks(content, indent)
             out.append(f"{opening}{title}\n{url}{body or chr(10)}{closing}")
         return "".join(out)
+
+    def _item_label(self, block: Node, head: Node) -> str:
+        """What stands over an item's title in the HTML: its label, or its day where days are shown."""
+        if label := head.attrs.get("label", ""):
+            return f"{label}: "
+        written = head.attrs.get("date", "")
+        with suppress(ValueError):  # told where the HTML is made
+            if written and "dated" in block.classes:
+                return f"{self._work.long_date(date.fromisoformat(written))}: "
+        return ""
 
     def _numbers(self, node: Node, split: Split) -> Iterator[tuple[str, str]]:
         """For each item the statements that count it, and the mark it begins with."""
@@ -142,15 +161,21 @@ class PlainText:
                 yield "", f"{number}."
 
     def _answers(self, node: Node) -> str:
-        out = []
+        """A list whose lines lead somewhere; one address for all that are answered by mail."""
+        out, reply = [], ""
         for child in node.children:
             if child.kind != "list":
                 continue
             for item in child.children:
                 paragraph = item.children[0] if item.children else item
                 link = heading_link(paragraph)
-                url = self._url(link) if link else self._work.answer_link(node, item)
-                out.append(f"- {self._inline(link.children if link else paragraph.children)}\n  <{url}>\n")
+                words = self._inline(link.children if link else paragraph.children)
+                url = f"<{self._url(link)}>" if link else ""
+                reply = reply or ("" if link else self._work.answer_link(node, item).partition("?")[0])
+                line = f"- {words} {url}".rstrip()
+                out.append(f"{line}\n" if _columns(line) <= WIDTH else f"- {words}\n  {url}\n")
+        if reply:
+            out.append(f"\n{self._words['reply']}: <{reply}>\n")
         return "".join(out) + "\n" if out else ""
 
     def _heading(self, node: Node) -> str:
@@ -227,14 +252,20 @@ class PlainText:
 
     def _table(self, node: Node) -> str:
         """Aligned columns; a table too wide for that becomes one line a cell."""
-        rows = [[self._inline(c.children) for c in row.children] for row in node.children]
+        written = [[self._inline(c.children) for c in row.children] for row in node.children]
+        rows = [cells for cells in written if cells]
         columns = [max(_columns(r[k]) for r in rows) for k in range(len(rows[0]))]
-        if sum(columns) + 2 * len(columns) > WIDTH or self._has_token("".join(map("".join, rows))):
-            head, *body = rows
-            return "\n\n".join("\n".join(f"{h}: {c}" for h, c in zip(head, r, strict=True)) for r in body)
         aligns = [c.attrs["align"] for c in node.children[0].children]
-        lines = ["  ".join(map(_padded, row, columns, aligns)).rstrip() for row in rows]
-        return "\n".join([lines[0], "  ".join("-" * c for c in columns), *lines[1:]])
+        wide = sum(columns) + 2 * len(columns) > WIDTH or self._has_token("".join(map("".join, rows)))
+
+        def line(cells: Sequence[str]) -> str:
+            if wide:
+                return "\n".join(f"{h}: {c}" for h, c in zip(rows[0], cells, strict=True)) + "\n\n"
+            return "  ".join(map(_padded, cells, columns, aligns)).rstrip() + "\n"
+
+        head = "" if wide else f"{line(rows[0])}{'  '.join('-' * c for c in columns)}\n"
+        below = zip(node.children[1:], written[1:], strict=True)
+        return head + "".join(line(cells) if cells else "".join(row.text.split()) for row, cells in below)
 
     # ---- inline
 
@@ -278,18 +309,20 @@ class PlainText:
     def _wrapped(self, text: str, first: str, rest: str) -> str:
         if self._has_token(text):
             return first + text.replace("\n", f"\n{rest}")
-        lines = [
-            textwrap.fill(
-                line,
-                WIDTH,
-                initial_indent=first if n == 0 else rest,
-                subsequent_indent=rest,
-                break_long_words=False,  # an address stays whole
-                break_on_hyphens=False,
-            )
-            for n, line in enumerate(text.split("\n"))
-        ]
+        lines = [_filled(line, first if n == 0 else rest, rest) for n, line in enumerate(text.split("\n"))]
         return "\n".join(lines)
+
+
+@lru_cache(maxsize=1024)  # while an author writes, most paragraphs stay as they were
+def _filled(line: str, first: str, rest: str) -> str:
+    return textwrap.fill(
+        line,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,  # an address stays whole
+        break_on_hyphens=False,
+    )
 
 
 def _words(html: str) -> str:

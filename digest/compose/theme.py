@@ -11,10 +11,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from markupsafe import Markup
 from digest.compose.mjml.tree import stamp
 from digest.errors import InputError, Place, Problem, nearest
 from digest.issue.frontmatter import split_front_matter
+from digest.memo import Memo
 from digest.newsletter import Newsletter, shipped
 
 SOURCES = (
@@ -35,14 +38,17 @@ SOURCES = (
 """Where a field's value comes from in the block's Markdown; see `digest.compose.fields`."""
 
 _KEYS = {"name", "description", "extends", "width", "content", "radius", "colors", "fonts", "sizes", "space"}
-_FIELD_KEYS = {"from", "required", "help", "type", "values", "default"}
+_FIELD_KEYS = {"from", "required", "help", "type", "values", "default", "linked"}
 WIDEST = 2_000  # CSS pixels of any measure in a theme
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a kind. `values` limit an attribute; `type` is ``string``, ``author``, ``date`` or ``number``."""
+    """A field of a kind. `values` limit an attribute; `type` is ``string``, ``author``, ``date`` or ``number``.
+
+    `linked`: its picture has to be a link.
+    """
 
     name: str
     source: str
@@ -51,6 +57,7 @@ class Field:
     type: str = "string"
     values: tuple[str, ...] = ()
     default: str = ""
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,8 @@ class Theme:
             loader=self._loader, undefined=StrictUndefined, autoescape=_autoescaped
         )
         self.kinds = _load_kinds(self._loader)
+        self.drawn: Memo[Any] = Memo(limit=4_000_000)
+        """What its templates have drawn; see `digest.compose.drawing`."""
 
     @property
     def content_width(self) -> int:
@@ -208,12 +217,21 @@ _THEMES: dict[tuple[Path, ...], tuple[object, Theme]] = {}
 
 def _cached_theme(name: str, folders: tuple[Path, ...], root: Path, tokens: Mapping[str, Any]) -> Theme:
     """The theme as it was loaded before, its templates compiled, while none of its files has changed."""
-    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
-    seen = (name, root, [(file, file.stat().st_mtime_ns, file.stat().st_size) for file in files])
+    seen = (name, root, [state for folder in folders for state in _states(folder)])
     known = _THEMES.get(folders)
     if known is None or known[0] != seen:
         _THEMES[folders] = known = (seen, Theme(name, folders, root, tokens))
     return known[1]
+
+
+def _states(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Every file below, with when it was written and its bytes."""
+    for where, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            path = os.path.join(where, file)  # noqa: PTH118 - a Path for each file takes longer than all else here
+            about = os.stat(path)  # noqa: PTH116
+            yield path, about.st_mtime_ns, about.st_size
 
 
 def _loader_shown(folders: list[Path], root: Path) -> str:
@@ -236,7 +254,7 @@ def _folder(newsletter: Newsletter, name: str, place: Place, seen: tuple[Path, .
 def _read_tokens(folder: Path, root: Path, problems: list[Problem]) -> tuple[dict[str, Any], Place]:
     place = Place(_loader_shown([folder], root))
     try:
-        raw = tomllib.loads((folder / "theme.toml").read_text("utf-8"))
+        raw = dict(_toml((folder / "theme.toml").read_text("utf-8")))
     except FileNotFoundError:
         problems.append(Problem(place, "the theme has no theme.toml", code="theme"))
         return {}, place
@@ -248,6 +266,11 @@ def _read_tokens(folder: Path, root: Path, problems: list[Problem]) -> tuple[dic
         Problem(place, f"unknown key “{key}”", nearest(key, _KEYS), code="theme") for key in raw if key not in _KEYS
     )
     return raw, place
+
+
+@lru_cache(maxsize=16)
+def _toml(text: str) -> Mapping[str, Any]:
+    return tomllib.loads(text)
 
 
 def _merged(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -340,5 +363,6 @@ def _load_kind(name: str, file: Path, shown: str, problems: list[Problem]) -> Ki
             type=str(spec.get("type", "string")),
             values=tuple(str(v) for v in spec.get("values", ())),
             default=str(spec.get("default", "")),
+            linked=bool(spec.get("linked", False)),
         )
     return Kind(name, str(raw.get("help", "")), fields, shown, listed=bool(raw.get("listed", True)))

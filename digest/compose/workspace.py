@@ -9,14 +9,16 @@ that the HTML parser leaves it where it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from email.utils import parseaddr
 from urllib.parse import quote
 
+from digest.audience.arms import EQUAL
 from digest.audience.readers import Readers
 from digest.compose.compiled import Link, Picture
+from digest.compose.dates import long_date
 from digest.compose.theme import Theme
 from digest.errors import Place, Problem, nearest
 from digest.issue.jinja import TagTable
@@ -24,10 +26,10 @@ from digest.issue.model import Issue, Node
 from digest.newsletter import Newsletter
 from digest.sections import Author
 
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)  # the calendar module's follow the machine's locale
+RIGHT_TO_LEFT = ("ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
+
+_OWN = "XY"
+"""Letters of the tags that composing adds: they are counted apart from those of the text."""
 
 
 @dataclass(slots=True)
@@ -48,6 +50,13 @@ class Workspace:
     """Links of our own forms (``issue:slug``) and the addresses they have become."""
     measures: dict[str, tuple[str, str, Place]] = field(default_factory=dict)
     """For each closing mark of a block its opening one, the block's kind and place; see `sizes`."""
+    counters: dict[Place, str] = field(default_factory=dict)
+    """For each block whose items are counted when merged, the name of its counter."""
+    marks: bool = False
+    """Whether the twin with source marks is made; see `digest.compose.marks`."""
+    written_at: dict[str, Place] = field(default_factory=dict)
+    """For each token before words that a theme sets, the place they were written at."""
+    pictures_at: dict[str, list[Place]] = field(default_factory=dict)
     note_conditions: dict[str, str] = field(default_factory=dict)
     """For each footnote's number the expression of who gets a reference to it; empty for everyone."""
     problems: list[Problem] = field(default_factory=list)
@@ -90,13 +99,13 @@ class Workspace:
 
     def expression(self, source: str, place: Place) -> str:
         """The token of an expression of our own (``links.unsubscribe``)."""
-        return self.table.add("print", source, place)
+        return self.table.add("print", source, place, letters=_OWN)
 
     def statement(self, kind: str, source: str, place: Place) -> str:
         """The marker of a statement of our own."""
         match kind:
             case "if" | "elif" | "else" | "endif" | "set":
-                return self.marker(self.table.add(kind, source, place))
+                return self.marker(self.table.add(kind, source, place, letters=_OWN))
         raise ValueError(kind)
 
     def measured(self, drawn: str, kind: str, place: Place) -> str:
@@ -104,6 +113,23 @@ class Workspace:
         begin, end = self.table.fresh("M"), self.table.fresh("M")
         self.measures[end] = (begin, kind, place)
         return f"{begin}\n{drawn}\n{end}"
+
+    @property
+    def block_comments(self) -> dict[str, str]:
+        """The comments that the marks of each block are after MJML: the one before it, the one behind it."""
+        return {f"<!--{begin}-->": f"<!--{end}-->" for end, (begin, _, _) in self.measures.items()}
+
+    def place_token(self, place: Place) -> str:
+        """The token before words that a theme sets; nothing but in the twin."""
+        if not self.marks:
+            return ""
+        token = self.table.fresh("P")
+        self.written_at[token] = place
+        return token
+
+    def without_places(self, html: str) -> str:
+        """`html` without the tokens of `place_token`."""
+        return re.sub(rf"Zq{self.table.nonce}P\d{{4,}}qZ", "", html)
 
     @property
     def frame_place(self) -> Place:
@@ -134,7 +160,7 @@ class Workspace:
 
         The first item of a reader may be a later one: the counter begins at nothing by itself.
         """
-        name = f"n{block.line}"
+        name = self.counters.setdefault(block, f"count_{len(self.counters) + 1}")
         source = f"set {name} = ({name} | default(0)) + 1"
         if number == 1:
             source = f"set {name} = 1"
@@ -158,6 +184,9 @@ class Workspace:
             if not name:
                 self.wrong(place, f"“segments” has an empty place: “{written}”", code="segments")
                 continue
+            if name.startswith("arm."):
+                terms.append(("not " if part.startswith("!") else "") + self._arm(name.removeprefix("arm."), place))
+                continue
             if name != "all" and name not in self.readers.segments:
                 cure = nearest(name, self.readers.segments)
                 self.wrong(place, f"unknown segment “{name}”", cure, code="unknown-segment")
@@ -165,6 +194,16 @@ class Workspace:
             term = "true" if name == "all" else f'segment["{name}"]'
             terms.append(f"not {term}" if part.startswith("!") else term)
         return " or ".join(terms)
+
+    @property
+    def arms(self) -> dict[str, int]:
+        """The arms of the issue's A/B test and their parts."""
+        return dict(self.issue.front.arms or EQUAL)
+
+    def _arm(self, name: str, place: Place) -> str:
+        if name not in self.arms:
+            self.wrong(place, f"unknown arm “{name}”", nearest(name, self.arms), code="unknown-arm")
+        return f'arm == "{name}"'
 
     def leading_tokens(self, line: str) -> tuple[str, str]:
         """The statement tokens a line begins with, and the rest of it."""
@@ -174,8 +213,12 @@ class Workspace:
 
     def markers_to_comments(self, html: str) -> str:
         """After MJML: a marker becomes a comment of its own, except inside one of Outlook's."""
-        pattern = re.compile(rf"(<!--.*?-->)|(Zq{self.table.nonce}[BM]\d{{4,}}qZ)", re.DOTALL)
-        return pattern.sub(lambda m: m[1] or f"<!--{m[2]}-->", html)
+
+        def comment(found: re.Match[str]) -> str:
+            inside = html.rfind("<!--", 0, found.start()) > html.rfind("-->", 0, found.start())
+            return found[0] if inside else f"<!--{found[0]}-->"
+
+        return re.sub(rf"{self.table.prefix}[BM]\d{{4,}}qZ", comment, html)
 
     # ---- what blocks ask for
 
@@ -194,15 +237,18 @@ class Workspace:
         return found.name if found else key
 
     def long_date(self, day: date) -> str:
-        """A date in words where the language is English, else as ISO 8601."""
-        if not self.language.startswith("en"):
-            return day.isoformat()
-        return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+        """A date in words, as the issue's language writes it."""
+        return long_date(day, self.language)
 
     @property
     def language(self) -> str:
         """The issue's language, else the newsletter's."""
         return self.issue.front.language or self.newsletter.settings.newsletter.language
+
+    @property
+    def direction(self) -> str:
+        """Which way its lines run, as HTML's ``dir`` has it."""
+        return "rtl" if self.language.split("-")[0] in RIGHT_TO_LEFT else "ltr"
 
     def answer_link(self, block: Node, item: Node) -> str:
         """A mail to the editor that carries an answer: it works without any server (RFC 6068)."""
@@ -223,13 +269,15 @@ class Workspace:
         return name
 
 
-def known_attributes(node: Node, allowed: Iterable[str], work: Workspace, what: str) -> None:
+_EVERYWHERE = ("id", "class", "segments")
+
+
+def known_attributes(node: Node, allowed: Collection[str], work: Workspace, what: str) -> None:
     """Note every attribute in braces that means nothing where it stands."""
-    allowed = {"id", "class", "segments", *allowed}
     for key in node.attrs:
-        if key not in allowed:
+        if key not in _EVERYWHERE and key not in allowed:
             told = f"{what} has no attribute “{key}”"
-            work.wrong(node.place, told, nearest(key, allowed), code="unknown-field")
+            work.wrong(node.place, told, nearest(key, (*_EVERYWHERE, *allowed)), code="unknown-field")
 
 
 def is_picture(node: Node) -> bool:

@@ -17,6 +17,8 @@ import yaml
 from digest.errors import Place, Problem, nearest
 from digest.issue.model import FrontMatter
 
+_MOST_ARMS = 26
+
 FREE_TEXTS = ("subject", "preheader", "title")
 """Fields in which `` #`` is far more likely a number sign than the begin of a comment."""
 
@@ -170,10 +172,12 @@ def _moment(node: yaml.Node) -> datetime | None:
 
 def _zone(node: yaml.Node) -> str:
     value = _filled(node)
+    if value == "reader":  # each reader at that wall time of their own zone
+        return value
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"“{value}” is no time zone (write it as Europe/London)") from None
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: “Europe” is a folder of zones
+        raise ValueError(f"“{value}” is no time zone (write it as Europe/London, or reader)") from None
     return value
 
 
@@ -198,6 +202,27 @@ def _language(node: yaml.Node) -> str:
     return value
 
 
+def _arms(node: yaml.Node) -> tuple[tuple[str, int], ...]:
+    """``3``, ``[short, long]`` or ``{a: 80, b: 20}``: names with their parts."""
+    if isinstance(node, yaml.MappingNode):
+        parts = list(_mapping(node).items())
+    elif isinstance(node, yaml.SequenceNode):
+        parts = [(name, "1") for name in _list(node)]
+    else:
+        count = _text(node)
+        if not re.fullmatch(r"[0-9]{1,2}", count):
+            raise ValueError(f"“{count}” is no number of arms (write 2, [short, long] or {{a: 80, b: 20}})")
+        parts = [(name, "1") for name in "abcdefghijklmnopqrstuvwxyz"[: int(count)]]
+    for name, part in parts:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+            raise ValueError(f"“{name}” is no name of an arm: a letter, then letters, digits and underscores")
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", part):
+            raise ValueError(f"the part of “{name}” is no whole number above nothing: “{part}”")
+    if not 2 <= len({name for name, _ in parts}) == len(parts) <= _MOST_ARMS:
+        raise ValueError(f"an issue has from 2 to {_MOST_ARMS} arms, each once")
+    return tuple((name, int(part)) for name, part in parts)
+
+
 _READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "subject": _filled,
     "subject_for": _mapping,
@@ -212,4 +237,5 @@ _READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "theme": _filled,
     "language": _language,
     "trusted": _boolean,
+    "arms": _arms,
 }

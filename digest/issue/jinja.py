@@ -6,9 +6,11 @@ Quotes, pipes and spaces in an expression are then safe anywhere, in link target
 
 from __future__ import annotations
 
-import hashlib
 import re
+import secrets
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -19,51 +21,61 @@ from digest.issue.model import Tag, TagKind
 STATEMENTS: tuple[TagKind, ...] = ("if", "elif", "else", "endif", "for", "endfor", "set")
 LONGEST_TAG = 2_000  # characters: bounds the work of a brace that is never closed
 
-_SCAN = re.compile(
-    r"""^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}).*$
-      | (?P<ticks>`+)
-      | \\[`{\\]
-      | (?P<open>\{\{|\{%)""",
-    re.MULTILINE | re.VERBOSE,
-)
+_SIGN = re.compile(r"[`~\\{]")
+"""Where code, an escape or a tag may begin."""
+_FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,}).*$", re.MULTILINE)
+_TICKS = re.compile(r"`+")
 _BLANK = re.compile(r"\n[ \t>]*\n")
 _STATEMENT = re.compile(r"\{%[-+]?\s*(\w*)\s*(.*?)\s*[-+]?%\}", re.DOTALL)
 
 
+def _drawn_nonce() -> str:
+    return "".join(secrets.choice("abcdef") for _ in range(12))
+
+
+_NONCE = _drawn_nonce()
+"""Of this process: nobody who writes a text, also one that is taken in, can know it. It never reaches a result."""
+
+
 @dataclass(slots=True)
 class TagTable:
-    """The tags of one issue, by token. Tokens are the same for the same text on every machine."""
+    """The tags of one issue, by token.
+
+    Tokens are opaque and gone at the end. In one process they stay the same where an issue stays the same, so that
+    what was made of it can be taken again; letters are counted apart, so that one more of a kind moves no other.
+    """
 
     nonce: str
     tags: dict[str, Tag] = field(default_factory=dict)
+    prefix: str = field(init=False)
+    """What every token begins with."""
+    pattern: re.Pattern[str] = field(init=False)
+    """Matches any token of this table."""
+    _counts: Counter[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prefix = f"Zq{self.nonce}"
+        self.pattern = re.compile(rf"{self.prefix}[A-Z]\d{{4,}}qZ")
+        self._counts = Counter(token[len(self.prefix)] for token in self.tags)
 
     @classmethod
     def for_text(cls, text: str) -> TagTable:
         """A table whose tokens cannot occur in `text` itself."""
-        nonce = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:6]
+        nonce = _NONCE
         while f"Zq{nonce}" in text:
-            nonce = hashlib.sha256(nonce.encode()).hexdigest()[:6]
+            nonce = _drawn_nonce()
         return cls(nonce)
-
-    @property
-    def prefix(self) -> str:
-        """What every token begins with."""
-        return f"Zq{self.nonce}"
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """Matches any token of this table."""
-        return re.compile(rf"Zq{self.nonce}[A-Z]\d{{4,}}qZ")
 
     def fresh(self, letter: str) -> str:
         """A new token. `letter` tells people what it stands for (E expression, S statement, H HTML)."""
-        token = f"Zq{self.nonce}{letter}{len(self.tags):04d}qZ"
-        self.tags[token] = Tag(token, "print", "", "", Place(""))  # keeps the number taken
+        token = f"{self.prefix}{letter}{self._counts[letter]:04d}qZ"
+        self._counts[letter] += 1
+        self.tags[token] = Tag(token, "print", "", "", Place(""))
         return token
 
-    def add(self, kind: TagKind, source: str, place: Place, raw: str = "") -> str:
-        """Register a tag; returns its token."""
-        token = self.fresh("E" if kind == "print" else "S")
+    def add(self, kind: TagKind, source: str, place: Place, raw: str = "", letters: str = "ES") -> str:
+        """Register a tag; returns its token. `letters` are those of an expression's and of a statement's token."""
+        token = self.fresh(letters[kind != "print"])
         self.tags[token] = Tag(token, kind, source, raw or _written(kind, source), place)
         return token
 
@@ -89,19 +101,20 @@ def lift(text: str, table: TagTable, start: Place) -> Lifted:
     """
     out: list[str] = []
     problems: list[Problem] = []
-    position = 0
-    while found := _SCAN.search(text, position):
-        if found["open"] is None:
-            end = _code_end(text, found)
-            out.append(text[position:end])
+    position = copied = line = seen = 0
+    while found := _SIGN.search(text, position):
+        begin = found.start()
+        line, seen = text.rfind("\n", seen, begin) + 1 or line, begin
+        if text[begin] != "{":
+            position = _code_end(text, begin, line)
+        elif text[begin + 1 : begin + 2] not in ("{", "%"):
+            position = begin + 1
         else:
-            out.append(text[position : found.start()])
-            place = _place(text, found.start(), start)
-            end, piece, problem = _tag(text, found.start(), table, place)
-            out.append(piece)
+            position, piece, problem = _tag(text, begin, table, _place(text, begin, start))
+            out += [text[copied:begin], piece]
             problems.extend([problem] if problem else [])
-        position = end
-    out.append(text[position:])
+            copied = position
+    out.append(text[copied:])
     lifted = "".join(out)
     return Lifted(lifted, _line_map(lifted, table), tuple(problems))
 
@@ -112,18 +125,23 @@ def _place(text: str, index: int, start: Place) -> Place:
     return start.at(start.line + line, column + (start.column or 1 if line == 0 else 1))
 
 
-def _code_end(text: str, found: re.Match[str]) -> int:
-    """The end of the code that begins at `found`, or of `found` itself where it opens none."""
-    if fence := found["fence"]:
+def _code_end(text: str, begin: int, line: int) -> int:
+    """The end of the code or escape that begins at `begin`, in the line that begins at `line`; else of the sign."""
+    if text[begin] == "\\":
+        return begin + (2 if text[begin + 1 : begin + 2] in ("`", "{", "\\") else 1)
+    opening = _FENCE.match(text, line)
+    if opening and opening.start("fence") == begin:
+        fence = opening["fence"]
         close = re.compile(rf"^[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$", re.MULTILINE)
-        closing = close.search(text, found.end())
+        closing = close.search(text, opening.end())
         return closing.end() if closing else len(text)
-    if ticks := found["ticks"]:
-        paragraph = _BLANK.search(text, found.end())
-        limit = paragraph.start() if paragraph else len(text)
-        same = re.compile(rf"(?<!`)`{{{len(ticks)}}}(?!`)").search(text, found.end(), limit)
-        return same.end() if same else found.end()
-    return found.end()
+    ticks = _TICKS.match(text, begin)
+    if ticks is None:
+        return begin + 1
+    paragraph = _BLANK.search(text, ticks.end())
+    limit = paragraph.start() if paragraph else len(text)
+    same = re.compile(rf"(?<!`)`{{{len(ticks[0])}}}(?!`)").search(text, ticks.end(), limit)
+    return same.end() if same else ticks.end()
 
 
 def _tag(text: str, index: int, table: TagTable, place: Place) -> tuple[int, str, Problem | None]:
@@ -177,6 +195,7 @@ def _length(text: str) -> tuple[int, str | None]:
     return 0, None
 
 
+@lru_cache(maxsize=2048)
 def _read(raw: str) -> tuple[TagKind, str]:
     """The kind and the source of one tag. Raises `ValueError` with what is wrong with it."""
     if raw.startswith("{{"):
@@ -193,9 +212,17 @@ def _read(raw: str) -> tuple[TagKind, str]:
         return word, word
     if word in ("if", "elif"):
         parse_expression(rest)
+        _check_condition(rest)
     else:
         _check_statement(word, rest)
     return word, f"{word} {rest}"
+
+
+def _check_condition(source: str) -> None:
+    try:
+        environment().parse(f"{{% if {source} %}}{{% endif %}}")
+    except TemplateSyntaxError as exc:  # such as “a if b”
+        raise ValueError(f"{exc.message} (put a choice into brackets)") from exc
 
 
 def _check_statement(word: str, rest: str) -> None:

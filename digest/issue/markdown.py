@@ -1,46 +1,64 @@
 """The Markdown of an issue: CommonMark through markdown-it, GitHub's tables, strikethrough and bare links,
-footnotes, definition lists, and the rules an issue adds to them.
+footnotes, definition lists, and the rules an issue adds to them (`rules`).
 
-Added here: blocks (`directives`), Jinja statements alone on their lines, attributes in braces on a line of
-their own, at the end of a heading, and right behind links, pictures and code.
+A text is read piece by piece (`pieces`); a piece that was read before, in the same surroundings, is not parsed again.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from markdown_it import MarkdownIt
-from markdown_it.ruler import RuleOptionsType
-from markdown_it.rules_block import StateBlock
-from markdown_it.rules_core import StateCore
-from markdown_it.rules_inline import StateInline
 from markdown_it.tree import SyntaxTreeNode
-from mdit_py_plugins.deflist import deflist_plugin
-from mdit_py_plugins.footnote import footnote_plugin
-from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
 from digest.errors import Place, Problem
-from digest.issue.attributes import BRACES, looks_like_attributes, parse_attributes
-from digest.issue.directives import block_rule, match_directives
+from digest.issue.directives import Directive, match_directives
 from digest.issue.jinja import TagTable
 from digest.issue.model import Node
+from digest.issue.order import OrderCheck
+from digest.issue.pieces import moved, pieces
+from digest.issue.rules import DEEPEST, environment, make_parser
 from digest.issue.tree import TreeBuilder
+from digest.memo import Memo
 
-DEEPEST = 60  # quotations and lists inside one another; beyond it markdown-it drops text silently
+References = dict[str, dict[str, str]]
+"""Label → ``href`` and ``title`` of a link defined apart, as ``[memo]: https://…``."""
 
-_HEADING_BRACES = re.compile(rf"(?:^|\s){BRACES.pattern}\s*$")
-_SHORTCODE = re.compile(r":[a-z0-9_+&'’.-]+:", re.IGNORECASE)
-
-_QUOTES = {"de": "„“‚‘", "fr": ["«\u202f", "\u202f»", "‹\u202f", "\u202f›"], "es": "«»“”", "sv": "””’’"}
-_QUOTES |= {"fi": "””’’", "da": "»«›‹", "pl": "„”‚’", "cs": "„“‚‘", "it": "«»“”", "ru": "«»„“", "nl": "“”‘’"}
+_READ: Memo[tuple[tuple[Node, ...], int]] = Memo(limit=16_000_000)
+"""The nodes of pieces, and the line of the first."""
+_DEFINED: Memo[References] = Memo(limit=1_000_000)
 
 
-class _Parser(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: ARG002, N802 - the library's hook
-        """Every link is a link: one that can't be followed is refused with its line, not shown as text."""
-        return True
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some lines of a text: `places` of each and of the one past them, the blocks in them by line."""
+
+    text: str
+    places: Sequence[Place]
+    directives: Mapping[int, Directive]
+
+    @property
+    def shape(self) -> tuple[tuple[int, int], ...]:
+        """Where its blocks begin and end."""
+        return tuple((d.open_line, d.close_line) for d in self.directives.values())
+
+    def environment(self, table: TagTable, problems: list[Problem]) -> dict[str, Any]:
+        """What markdown-it's rules need to know."""
+        fresh = {n: Directive(d.kind, d.attrs, d.open_line, d.close_line) for n, d in self.directives.items()}
+        return environment(table, self.places, fresh, problems)
+
+
+def _taken_apart(lines: Sequence[str], places: Sequence[Place], directives: Mapping[int, Directive]) -> list[_Piece]:
+    found = []
+    left = sorted(directives.values(), key=lambda d: -d.open_line)
+    for begin, end in pieces(lines, directives):
+        inside: dict[int, Directive] = {}
+        while left and left[-1].open_line < end:
+            d = left.pop()
+            inside[d.open_line - begin] = Directive(d.kind, d.attrs, d.open_line - begin, d.close_line - begin)
+        found.append(_Piece("\n".join(lines[begin:end]), places[begin : end + 1], inside))
+    return found
 
 
 class MarkdownReader:
@@ -54,33 +72,61 @@ class MarkdownReader:
         self.problems: list[Problem] = []
         self._table = table
         self._trusted = trusted
-        self._statement = re.compile(rf"(?:\s*Zq{table.nonce}S\d{{4,}}qZ\s*)+")
-        self._places: Sequence[Place] = ()
-        self._parser = self._make_parser(language)
-
-    def _make_parser(self, language: str) -> MarkdownIt:
-        quotes = _QUOTES.get(language.split("-", maxsplit=1)[0].lower(), "“”‘’")
-        options = {"typographer": True, "quotes": quotes, "maxNesting": DEEPEST, "html": True}
-        parser = _Parser("commonmark", options)
-        parser.enable(["table", "strikethrough", "replacements", "smartquotes"])
-        parser.use(footnote_plugin, inline=True).use(deflist_plugin).use(gfm_autolink_plugin)
-        ends_others: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
-        parser.block.ruler.before("fence", "directive", block_rule, ends_others)
-        parser.block.ruler.before("fence", "statement", self._statement_rule, ends_others)
-        parser.block.ruler.before("fence", "attributes", self._attributes_rule, ends_others)
-        parser.inline.ruler.push("attributes", self._inline_attributes_rule)
-        parser.core.ruler.after("block", "heading_attributes", self._heading_attributes_rule)
-        parser.core.ruler.push("emoji", _emoji_rule)
-        return parser
+        self._language = language
+        self._parser = make_parser(language)
 
     def read(self, text: str, places: Sequence[Place]) -> tuple[Node, ...]:
-        """The nodes of `text`. `places` gives the place of each 0-based line, and of the one past the end."""
-        self._places = places
+        """The nodes of `text`. `places` gives the place of each 0-based line, and of the one past the end.
+
+        Statements inside the nodes are checked, those among them are not.
+        """
         lines = text.split("\n")
         directives, problems = match_directives(lines, places)
         self.problems.extend(problems)
-        env: dict[str, object] = {"directives": directives}
-        tokens = self._parser.parse(text, env)
+        if problems:
+            return self._parse(_Piece(text, places, directives), {})
+        parts = _taken_apart(lines, places, directives)
+        references: References = {}
+        for part in parts:
+            for label, reference in self._references(part).items():
+                references.setdefault(label, reference)
+        addresses = repr(references)
+        return tuple(node for part in parts for node in self._read(part, references, addresses))
+
+    def _read(self, piece: _Piece, references: References, addresses: str) -> tuple[Node, ...]:
+        """The nodes of a piece, parsed where it was not read like this before."""
+        tags = (self._table.tags[token] for token in self._table.pattern.findall(piece.text))
+        written = tuple((tag.token, tag.kind, tag.raw) for tag in tags)
+        addresses = addresses if "[" in piece.text else ""
+        first = piece.places[0]
+        around = (self._language, self._trusted, self._table.nonce, first.file)
+        key = (piece.text, piece.shape, written, addresses, around)
+        if (found := _READ.get(key)) is not None:
+            nodes, line = found
+            return moved(nodes, first.line - line)
+        known = len(self.problems)
+        nodes = self._parse(piece, references)
+        if len(self.problems) == known:
+            _READ.keep(key, (nodes, first.line), 10 * len(piece.text) + len(addresses))  # nodes are heavier than text
+        return nodes
+
+    def _references(self, piece: _Piece) -> References:
+        """The link addresses that a piece defines: ``[memo]: https://…``."""
+        if "]:" not in piece.text:
+            return {}
+
+        def found() -> References:
+            env = piece.environment(self._table, [])  # what is wrong is told when the piece is parsed
+            self._parser.block.parse(piece.text, self._parser, env, [])
+            references: dict[str, dict[str, str]] = env.get("references", {})
+            return {label: {"href": about["href"], "title": about["title"]} for label, about in references.items()}
+
+        return _DEFINED.of_text((piece.shape, self._table.nonce), piece.text, found)
+
+    def _parse(self, piece: _Piece, references: References) -> tuple[Node, ...]:
+        places = piece.places
+        env = piece.environment(self._table, self.problems) | {"references": references}
+        tokens = self._parser.parse(piece.text, env)
         deep = next((t for t in tokens if t.level >= DEEPEST - 1), None)
         if deep is not None:
             told = f"quotations, lists and blocks stand inside one another {DEEPEST} deep"
@@ -88,98 +134,25 @@ class MarkdownReader:
             return ()
         builder = TreeBuilder(self._table, places, self.problems, trusted=self._trusted)
         nodes = builder.build(SyntaxTreeNode(tokens))
-        for directive in directives.values():
+        for directive in env["directives"].values():
             if not directive.used and directive.kind:
                 opened, closed = places[directive.open_line], places[directive.close_line]
                 told = f"the block “::: {directive.kind}” (closed on line {closed.line}) can't stand inside a list"
                 self.problems.append(Problem(opened, told, "begin it at the left margin", code="block"))
-        self._check_footnotes(env, lines)
+        self._check_footnotes(env, piece)
+        order = OrderCheck(self._table, self.problems)
+        for node in nodes:
+            order.inside(node)
         return nodes
 
-    def _check_footnotes(self, env: dict[str, object], lines: list[str]) -> None:
+    def _check_footnotes(self, env: Mapping[str, Any], piece: _Piece) -> None:
         """A note that nothing refers to would be lost without a word."""
         footnotes = env.get("footnotes")
         refs = footnotes.get("refs", {}) if isinstance(footnotes, dict) else {}
+        lines = piece.text.split("\n") if refs else []
         for name, number in refs.items():
             if number == -1:
                 label = name.removeprefix(":")
                 line = next((n for n, text in enumerate(lines) if text.lstrip().startswith(f"[^{label}]:")), 0)
                 told = f"nothing refers to the footnote “{label}”"
-                self.problems.append(Problem(self._places[line], told, f"write [^{label}] in the text", code="note"))
-
-    # ---- the rules added to markdown-it
-
-    def _statement_rule(self, state: StateBlock, start: int, _end: int, silent: bool) -> bool:
-        if state.is_code_block(start):
-            return False
-        line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
-        if not self._statement.fullmatch(line):
-            return False
-        if not silent:
-            token = state.push("statement", "", 0)
-            token.block, token.content, token.map = True, line.strip(), [start, start + 1]
-            state.line = start + 1
-        return True
-
-    def _attributes_rule(self, state: StateBlock, start: int, _end: int, silent: bool) -> bool:
-        if state.is_code_block(start):
-            return False
-        line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].strip()
-        found = BRACES.fullmatch(line)
-        if not found or not looks_like_attributes(found["inside"]):
-            return False
-        if not silent:
-            token = state.push("attributes", "", 0)
-            token.block, token.map = True, [start, start + 1]
-            token.meta = self._parse(found["inside"], self._places[start])
-            state.line = start + 1
-        return True
-
-    def _inline_attributes_rule(self, state: StateInline, silent: bool) -> bool:
-        """``[text](url){.class}``: the braces belong to what stands right before them."""
-        if state.src[state.pos] != "{" or state.pending or not state.tokens:
-            return False
-        if state.tokens[-1].type not in ("link_close", "image", "code_inline"):
-            return False
-        found = BRACES.match(state.src, state.pos)
-        if not found or not looks_like_attributes(found["inside"]):
-            return False
-        if not silent:
-            target = state.tokens[-1]
-            target.meta = {**target.meta, "attrs": found["inside"]}
-        state.pos = found.end()
-        return True
-
-    def _heading_attributes_rule(self, state: StateCore) -> None:
-        """Braces at a heading's end are its attributes; taken before typography can touch their quotes."""
-        for heading, inline in itertools.pairwise(state.tokens):
-            if heading.type != "heading_open":
-                continue
-            found = _HEADING_BRACES.search(inline.content)
-            if found and looks_like_attributes(found["inside"]):
-                heading.meta = self._parse(found["inside"], self._places[heading.map[0] if heading.map else 0])
-                inline.content = inline.content[: found.start()]
-
-    def _parse(self, inside: str, place: Place) -> dict[str, str]:
-        try:
-            return parse_attributes(inside)
-        except ValueError as exc:
-            self.problems.append(Problem(place, str(exc), code="attributes"))
-            return {}
-
-
-def _emoji_rule(state: StateCore) -> None:
-    """``:rocket:`` in text becomes the character; what no emoji is called stays as it is."""
-    if not _SHORTCODE.search(state.src):
-        return
-    emojize = _emojize()
-    for token in state.tokens:
-        for child in token.children or ():
-            if child.type == "text":
-                child.content = _SHORTCODE.sub(lambda m: emojize(m[0]), child.content)
-
-
-def _emojize() -> Callable[[str], str]:
-    import emoji  # its names take a while to load, and few issues use them
-
-    return lambda name: str(emoji.emojize(name, language="alias"))
+                self.problems.append(Problem(piece.places[line], told, f"write [^{label}] in the text", code="note"))

@@ -87,6 +87,7 @@ class FrontMatter:
     theme: str = "median"
     language: str = ""
     trusted: bool = False
+    arms: tuple[tuple[str, int], ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from digest.errors import Place, Problem
 from digest.issue.frontmatter import read_front_matter, split_front_matter
 from digest.issue.jinja import TagTable, lift
 from digest.issue.markdown import MarkdownReader
-from digest.issue.model import FrontMatter, Issue, Node, Tag
+from digest.issue.model import FrontMatter, Issue, Node
+from digest.issue.order import OrderCheck
 
 LARGEST = 1_000_000  # bytes; a whole issue of words is 20 KB
 INCLUDES_DEEP = 5
@@ -36,8 +38,8 @@ def read_issue(file: Path, *, root: Path, slug: str, language: str = "en") -> Is
 
 
 def _shown(file: Path, root: Path) -> str:
-    resolved = file.resolve()
-    return resolved.relative_to(root.resolve()).as_posix() if resolved.is_relative_to(root.resolve()) else str(file)
+    resolved, inside = file.resolve(), root.resolve()
+    return resolved.relative_to(inside).as_posix() if resolved.is_relative_to(inside) else str(file)
 
 
 def _read_text(file: Path, place: Place) -> tuple[str, Problem | None]:
@@ -68,6 +70,7 @@ class _Parser:
         self.table = TagTable.for_text(text)
         self.trusted = False
         self.problems: list[Problem] = []
+        self.order = OrderCheck(self.table, self.problems)
 
     def parse(self) -> Issue:
         shown = _shown(self.file, self.root)
@@ -79,7 +82,7 @@ class _Parser:
             self.problems.append(Problem(Place(shown, 1), "the issue has no front matter", cure, code="front-matter"))
         else:
             source, first = parts
-            front, problems = read_front_matter(source, Place(shown, 2))
+            front, problems = _front_matter(source, Place(shown, 2))
             self.problems.extend(problems)
             front = self._lift_front(front, shown)
             self.trusted = front.trusted
@@ -96,7 +99,7 @@ class _Parser:
             place = front.places.get(key, Place(shown, 1))
             result = lift(text, self.table, place.at(place.line))
             self.problems.extend(replace(p, place=place) for p in result.problems)
-            self._check_order(result.text, place, f"the {key}")
+            self.order.text(result.text, f"the {key}")
             return result.text
 
         return replace(
@@ -113,7 +116,7 @@ class _Parser:
         reader = MarkdownReader(self.table, language, trusted=self.trusted)
         nodes = reader.read(lifted.text, places)
         self.problems.extend(reader.problems)
-        self._check_nodes(nodes)
+        self.order.siblings(nodes)
         return self._with_includes(nodes, language, trail) if "include" in text else nodes
 
     # ---- texts taken in
@@ -121,7 +124,9 @@ class _Parser:
     def _with_includes(self, nodes: Sequence[Node], language: str, trail: tuple[Path, ...]) -> tuple[Node, ...]:
         out: list[Node] = []
         for node in nodes:
-            if node.kind == "block" and node.text == "include":
+            if node.kind != "block":  # blocks stand in blocks only
+                out.append(node)
+            elif node.text == "include":
                 out.extend(self._include(node, language, trail))
             else:
                 out.append(replace(node, children=self._with_includes(node.children, language, trail)))
@@ -157,51 +162,11 @@ class _Parser:
             return None, f"includes stand inside includes more than {INCLUDES_DEEP} deep"
         return file, ""
 
-    # ---- statements begin and end in the same container
 
-    def _check_nodes(self, nodes: Iterable[Node]) -> None:
-        """Check every container below: a list of blocks, a line of inline nodes, an attribute's value."""
-        nodes = list(nodes)
-        texts = [(n.text, n.place) for n in nodes if n.kind in ("statement", "text")]
-        self._check_tags(texts, "this part of the text")
-        for node in nodes:
-            if node.kind == "image":
-                self._check_order(node.text, node.place, "the picture's description")
-            for key, value in node.attrs.items():
-                self._check_order(value, node.place, f"the attribute “{key}”")
-            if node.kind == "text" and re.match(r":::+\s*\w", node.text):
-                told = "a block can't begin inside a list, a quotation or a paragraph"
-                self.problems.append(Problem(node.place, told, "begin it at the left margin", code="block"))
-            self._check_nodes(node.children)
-
-    def _check_order(self, text: str, place: Place, where: str) -> None:
-        self._check_tags([(text, place)], where)
-
-    def _check_tags(self, texts: Iterable[tuple[str, Place]], where: str) -> None:
-        stack: list[Tag] = []
-        for text, _ in texts:
-            for token in self.table.pattern.findall(text):
-                if (tag := self.table.tags.get(token)) is not None:
-                    self._step(tag, stack, where)
-        for tag in stack:
-            cure = "begin and end must lie in the same paragraph, item, cell or block"
-            told = f"“{tag.raw}” has no end in {where}"
-            self.problems.append(Problem(tag.place, told, cure, code="jinja"))
-
-    def _step(self, tag: Tag, stack: list[Tag], where: str) -> None:
-        if tag.kind in ("if", "for"):
-            stack.append(tag)
-            return
-        wanted = {"endif": ("if",), "endfor": ("for",), "elif": ("if",), "else": ("if", "for")}.get(tag.kind)
-        if wanted is None:
-            return
-        if not stack or stack[-1].kind not in wanted:
-            opened = f"“{stack[-1].raw}” of line {stack[-1].place.line} is open" if stack else "nothing is open"
-            told = f"“{tag.raw}” fits nothing in {where}: {opened}"
-            cure = "begin and end must lie in the same paragraph, item, cell or block"
-            self.problems.append(Problem(tag.place, told, cure, code="jinja"))
-        elif tag.kind.startswith("end"):
-            stack.pop()
+@lru_cache(maxsize=32)
+def _front_matter(source: str, start: Place) -> tuple[FrontMatter, tuple[Problem, ...]]:
+    front, problems = read_front_matter(source, start)
+    return front, tuple(problems)
 
 
 def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -24,7 +24,7 @@ class TreeBuilder:
     def __init__(
         self, table: TagTable, places: Sequence[Place], problems: list[Problem], *, trusted: bool = False
     ) -> None:
-        self._table = table
+        self._tags = table
         self._places = places
         self._problems = problems
         self._trusted = trusted
@@ -79,7 +79,7 @@ class TreeBuilder:
             case "directive":
                 return [Node("block", place, node.info, dict(node.meta), self._blocks(node.children))]
             case "table":
-                return [self._table_node(node, place)]
+                return [self._table(node, place)]
             case "dl":
                 return [Node("definitions", place, children=tuple(self._definition(c) for c in node.children))]
             case "footnote_block":
@@ -127,14 +127,20 @@ class TreeBuilder:
         number = str(int(node.meta["id"]) + 1)
         return Node("note", self._place(node), attrs={"number": number}, children=self._blocks(node.children))
 
-    def _table_node(self, node: SyntaxTreeNode, place: Place) -> Node:
-        rows = []
-        for part in node.children:
-            for row in part.children:
-                cells = tuple(self._cell(cell, _line(row)) for cell in row.children)
-                kind = {"head": "yes" if part.type == "thead" else ""}
-                rows.append(Node("row", self._place(row), attrs=kind, children=cells))
+    def _table(self, node: SyntaxTreeNode, place: Place) -> Node:
+        rows = (self._row(row, part.type) for part in node.children for row in part.children)
         return Node("table", place, children=tuple(rows))
+
+    def _row(self, row: SyntaxTreeNode, part: str) -> Node:
+        """A row, or the statements that stand alone on its line."""
+        cells = tuple(self._cell(cell, _line(row)) for cell in row.children)
+        words = "".join(n.text if n.kind == "text" else "?" for cell in cells for n in cell.children)
+        if part == "tbody" and words and not self._tags.pattern.sub("", words).strip() and self._alone(words):
+            return Node("statement", self._place(row), words)
+        return Node("row", self._place(row), attrs={"head": "yes" if part == "thead" else ""}, children=cells)
+
+    def _alone(self, words: str) -> bool:
+        return all(self._tags.tags[token].kind != "print" for token in self._tags.pattern.findall(words))
 
     def _cell(self, node: SyntaxTreeNode, line: int) -> Node:
         style = str(node.attrs.get("style", ""))
@@ -216,7 +222,7 @@ class TreeBuilder:
 
     def _as_written(self, code: str) -> str:
         """In code, tags are plain text again."""
-        return self._table.pattern.sub(lambda m: self._table.tags[m[0]].raw, code)
+        return self._tags.pattern.sub(lambda m: self._tags.tags[m[0]].raw, code)
 
 
 def _line(node: SyntaxTreeNode) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,14 +25,14 @@ sys.stdout.write(compile_issue(newsletter, newsletter.find_issue("2025-09-12-coo
 
 
 def test_the_same_bytes_on_any_machine(folder, repository) -> None:
-    """Neither the order of hashes nor the locale changes a byte."""
+    """Neither the order of hashes nor the locale, the time zone or the working directory changes a byte."""
 
-    def compiled(seed: str, locale: str) -> bytes:
-        environment = os.environ | {"PYTHONHASHSEED": seed, "LC_ALL": locale, "PYTHONPATH": str(repository)}
-        run = subprocess.run([sys.executable, "-c", SCRIPT, folder], env=environment, capture_output=True, check=True)
-        return run.stdout
+    def compiled(seed: str, locale: str, zone: str, where: Path) -> bytes:
+        changed = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone, "PYTHONPATH": str(repository)}
+        command = [sys.executable, "-c", SCRIPT, folder]
+        return subprocess.run(command, env=os.environ | changed, cwd=where, capture_output=True, check=True).stdout
 
-    assert compiled("1", "C.UTF-8") == compiled("2", "POSIX")
+    assert compiled("1", "C.UTF-8", "UTC", folder) == compiled("2", "POSIX", "Asia/Tokyo", Path("/"))
 
 
 def test_it_is_stored_and_read_back_whole(compose) -> None:

@@ -229,3 +229,37 @@ def test_a_footnote_comes_with_its_reference(compose, render, values, notes: str
     for part in (seen.html, seen.text):
         assert re.findall(r"Note (\w)\.", part) == list(notes)
     assert set(re.findall(r'href="#(note-\d)"', seen.html)) == set(re.findall(r'id="(note-\d)"', seen.html))
+
+
+ROWS = """
+| Plan | Seats |
+|------|------:|
+| Free | 1 |
+{% if subscriber.plan == "pro" %}
+| Pro | 5 |
+{% else %}
+| More | ask |
+{% endif %}
+| All | 9 |
+
+Words.
+"""
+
+
+@pytest.mark.parametrize(("plan", "rows"), [("pro", ["Free", "Pro", "All"]), ("free", ["Free", "More", "All"])])
+def test_rows_of_a_table_are_conditional(compose, render, plan: str, rows: list[str]) -> None:
+    """A statement alone between two rows governs rows: in both parts, aligned as one table in the text."""
+    seen = render(compose(ROWS), plan=plan)
+    assert re.findall(r"<td[^>]*>(Free|Pro|More|All)<", seen.html) == rows
+    assert re.findall(r"^(Free|Pro|More|All)   ? +\w+$", seen.text, re.MULTILINE) == rows
+    assert_balanced(seen.html, outlook=False)
+
+
+@pytest.mark.parametrize("plan", ["pro", "free"])
+def test_a_statement_right_behind_a_table_ends_what_began_before_it(compose, render, plan: str) -> None:
+    """Whole tables are conditional without an empty line between them and the statement."""
+    head = "|---|---|\n"
+    body = f"| a | b |\n{head}| one | x |\n{{% else %}}\n| c | d |\n{head}| two | x |\n{{% endif %}}\nWords."
+    seen = render(compose('{% if subscriber.plan == "pro" %}\n' + body), plan=plan)
+    assert (">one<" in seen.html, ">two<" in seen.html) == (plan == "pro", plan != "pro")
+    assert "Words." in seen.html

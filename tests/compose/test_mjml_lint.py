@@ -58,7 +58,6 @@ def told(source: str) -> list[str]:
         (column('<mj-image src="a" fluid-on-mobile="yes"/>'), "fluid-on-mobile: “yes” is not true or false"),
         (column('<mj-text letter-spacing="wide">a</mj-text>'), "letter-spacing: “wide” is not a length in px or em"),
         (column("<mj-image />"), '<mj-image> has no “src” (write src="…")'),
-        (column('<mj-text color="red" color="blue">a</mj-text>'), "<mj-text> has “color” twice"),
         (column('<mj-text color="red>a</mj-text>'), "the attributes of <mj-text> can't be read from here on"),
         (column("<mj-text>a"), "3:24: error: <mj-text> is never closed (write </mj-text>)"),
         (page("<mj-section><mj-column></mj-section>"), "3:13: error: <mj-column> is not closed before </mj-section>"),
@@ -114,6 +113,12 @@ def test_all_problems_come_at_once_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
+        (column('<mj-text color="red" color="blue">a</mj-text>'), "<mj-text> has “color” twice"),
+        (column('<mj-divider vertical-spacing="0" />'), "“vertical-spacing” has no effect on <mj-divider>"),
+        (
+            "<mjml><mj-body><mj-spacer height='20px' /><mj-section /></mj-body></mjml>",
+            "<mj-spacer> should not stand in <mj-body>",
+        ),
         (page('<mj-section vertical-align="top"></mj-section>'), "“vertical-align” has no effect on <mj-section>"),
         (page('<mj-section padding-top="20"></mj-section>'), "“20” is not a length in px or % (write 20px)"),
         (page("<mj-section></mj-section>a"), "“a” stands in <mj-body>"),

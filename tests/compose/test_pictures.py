@@ -22,7 +22,7 @@ from digest.compose.compiled import CompiledIssue, Picture
 from digest.compose.composer import compile_issue
 from digest.compose.imaging import published, state
 from digest.compose.metadata import without_metadata
-from digest.compose.pictures import attachments, load_asset, load_picture, picture_bytes, picture_files
+from digest.compose.pictures import attachments, load_asset, load_picture, picture_bytes, picture_files, with_play
 from digest.errors import InputError, Place, Problem
 from digest.newsletter import Newsletter
 
@@ -78,7 +78,7 @@ def load(root: Path) -> Load:
 def data(root: Path) -> Callable[[Picture], bytes]:
     def run(picture: Picture) -> bytes:
         file = root / picture.file
-        return published(file, state(file), picture.pixels)
+        return published(file, state(file), picture.pixels, play=picture.play)
 
     return run
 
@@ -226,7 +226,6 @@ def test_an_animation_is_published_frame_for_frame(load: Load, show: Show) -> No
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "is an SVG"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC photograph"),
         (b"%PDF-1.7", "is not a picture"),
         (b"", "is not a picture"),
@@ -234,15 +233,86 @@ def test_an_animation_is_published_frame_for_frame(load: Load, show: Show) -> No
     ],
 )
 def test_what_can_not_be_shown_is_refused_with_what_to_do(load: Load, content: bytes, words: str) -> None:
-    """SVG, HEIC, and what is no picture at all."""
+    """HEIC, and what is no picture at all."""
     told = refused(load, content)
     assert words in told
     assert told.endswith(")")  # a cure
 
 
-def test_an_svg_is_told_how_wide_to_save_it(load: Load) -> None:
-    """Twice the room, in pixels."""
-    assert "save it as PNG, 1,072 pixels wide" in refused(load, b"<svg/>", "a.svg")
+def svg(inside: str, about: str = 'width="300" height="150"') -> bytes:
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {about}>{inside}</svg>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("about", "width", "shown", "pixels"),
+    [
+        ('width="300" height="150"', "", (300, 150), 600),
+        ('viewBox="0 0 24 12"', "", (WIDEST, WIDEST // 2), 2 * WIDEST),
+        ('viewBox="0 0 24 12"', "40", (40, 20), 80),
+        ('width="3in" viewBox="0 0 24 12"', "", (288, 144), 576),
+    ],
+)
+def test_an_svg_is_drawn_as_png(
+    load: Load, show: Show, about: str, width: str, shown: tuple[int, int], pixels: int
+) -> None:
+    """As sharp as screens are, whatever the units and the size it names; what is clear stays clear."""
+    picture = load(svg('<circle cx="10" cy="5" r="4" fill="#c00"/>', about), "a.svg", width)
+    assert ((picture.width, picture.height), picture.pixels) == (shown, pixels)
+    image = show(picture)
+    assert (image.format, image.size) == ("PNG", (pixels, pixels // 2))
+    assert image.convert("RGBA").getpixel((pixels - 1, 0))[3] == 0
+
+
+_USE = "".join(f'<g id="a{n}">{f"""<use href="#a{n - 1}"/>""" * 10}</g>' for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (svg("<rect"), "is a broken SVG"),
+        (svg("", ""), "is an SVG without a size"),
+        (svg("<g>" * 100_000 + "</g>" * 100_000), "can't be drawn"),
+        (svg(f'<rect id="a0" width="1" height="1"/>{_USE}'), "can't be drawn"),
+        (b'<!DOCTYPE svg [<!ENTITY a "aaaa">]>' + svg("&a;"), "declares entities"),
+        (svg('<image href="/etc/passwd" width="9" height="9"/>'), "shows another file"),
+        (svg('<image href="https://example.com/a.png"/>'), "shows another file"),
+        (svg("<!--" + "x" * 2_000_000 + "-->"), "is an SVG of"),
+        (svg("", 'width="1" height="999999"'), "impossible shape"),
+    ],
+)
+def test_a_drawing_that_asks_too_much_is_refused(load: Load, content: bytes, words: str) -> None:
+    """Broken, endless, or after other files: told with a cure, in bounded time."""
+    told = refused(load, content, "a.svg")
+    assert words in told
+    assert told.endswith(")")
+
+
+def test_the_still_of_a_film_carries_a_play_mark(load: Load, show: Show, root: Path) -> None:
+    """Drawn into what is published, under a name of its own: a white triangle on a dark disc, in the middle."""
+    for name, image in (("a.png", drawing((1072, 600))), ("b.jpg", photograph((1072, 600)))):
+        still = load(image, name)
+        film = with_play(still, root)
+        assert film.name != still.name
+        marked = show(film).convert("RGB")
+        assert marked.size == (1072, 600)
+        assert min(marked.getpixel((540, 300))) > 240
+        assert max(marked.getpixel((536 - 60, 300))) < 120
+        assert marked.getpixel((20, 20)) == pytest.approx(show(still).convert("RGB").getpixel((20, 20)), abs=12)
+
+
+def test_a_drawing_that_takes_for_ever_is_stopped(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that draws it is ended."""
+    monkeypatch.setattr("digest.compose.vector.PATIENCE", 0.5)
+    noise = '<filter id="f"><feTurbulence numOctaves="99999999"/></filter><rect filter="url(#f)" width="9" height="9"/>'
+    assert "takes more than 0.5 seconds" in refused(load, svg(noise), "a.svg")
+
+
+def test_without_the_extra_an_svg_is_told_what_to_install(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or how wide to save it: twice the room, in pixels."""
+    monkeypatch.setattr("digest.compose.vector.find_spec", lambda name: None)
+    told = refused(load, svg(""), "a.svg")
+    assert "pip install 'digest-newsletter[svg]'" in told
+    assert "save it as PNG, 1,072 pixels wide" in told
 
 
 def test_an_animated_webp_is_refused(load: Load) -> None:

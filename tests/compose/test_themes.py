@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from digest.audience.subscriber import Subscriber
 from digest.compose.composer import compile_issue
+from digest.compose.pictures import picture_bytes
 from digest.message.identity import Identity
 from digest.message.merge import Merger
 from digest.newsletter import Newsletter
@@ -53,6 +54,8 @@ status: draft
 
 ::: hero
 # The further kinds[^1]
+
+[Read on](https://example.com/on){.button} [Or not](https://example.com/off){.button .quiet}
 :::
 
 [^1]: A note, with [a link](https://example.com/note).
@@ -156,7 +159,7 @@ What one will see.
 ## A note
 Words, [a link](https://example.com/tell), `code`.
 
-[See the plan](https://example.com/plan){.button}
+[See the plan](https://example.com/plan){.button} [Ask](https://example.com/ask){.button .quiet}
 :::
 
 ::: callout
@@ -176,11 +179,18 @@ Editor. [Say hello](mailto:ada@example.com).
 ::: social {#social}
 ## Elsewhere
 - [A network](https://example.com/@weekly)
+- [Us on Mastodon](https://mastodon.social/@weekly)
 - [Another](https://example.com/another)
 :::
 
 - [ ] to do
 - [x] done
+
+{.stack}
+| Model | Price for a month | What it is for |
+|---|---:|---|
+| Small | €12 | Short answers |
+| Large | €240 | Versicherungsgesellschaftsdirektorenversammlungsprotokolle |
 
 Coopetition
 : Half one thing, half the other.
@@ -237,7 +247,9 @@ def mergers(newsletter: Newsletter) -> dict[Case, Merger]:
         file = newsletter.find_issue(f"{theme}-{issue}")
         compiled = compile_issue(newsletter, file, assets_base=assets.as_uri())
         for picture in compiled.pictures:
-            shutil.copy(newsletter.root / picture.file, assets / picture.name)
+            source = newsletter.root / picture.file  # quicker than what is published of it
+            data = picture_bytes(newsletter, picture)[0] if picture.play else source.read_bytes()
+            (assets / picture.name).write_bytes(data)
         made[theme, issue] = Merger(compiled, Identity.of(newsletter.settings), today=date(2025, 9, 12))
     return made
 
@@ -407,6 +419,22 @@ def test_a_theme_has_colours_of_its_own(tokens: dict[str, dict[str, Any]], theme
         assert {*base.values()} & {*own.values()} <= {"#FFFFFF"}
 
 
+GROUNDS = ("page", "card", "tint", "mark", "bloom", "cover", "cover_soft", "button")
+
+
+@every_theme
+def test_forced_inversion_takes_ground_and_text_alike(tokens: dict[str, dict[str, Any]], theme: str) -> None:
+    """Clients that darken by force lighten dark text, but darken only grounds of a brightness above 205 of 255.
+
+    A ground between the two thresholds (150 and 205, Chromium's and so Android's) would keep its colour under text
+    that has become white.
+    """
+    for name in GROUNDS:
+        value = tokens[theme]["colors"]["light"][name]
+        red, green, blue = (int(value[at : at + 2], 16) for at in (1, 3, 5))
+        assert not 150 <= (299 * red + 587 * green + 114 * blue) / 1000 <= 205, name
+
+
 # ---- the further kinds
 
 
@@ -449,6 +477,21 @@ def test_an_item_left_out_leaves_the_layout_whole(show: Show, mergers: dict[Case
 
 
 @every_theme
+def test_a_table_of_class_stack_is_cards_on_phones(show: Show, mails: dict[Case, str], theme: str) -> None:
+    """Each row a card whose cells carry their column's title; on a wide window a table like any other."""
+    tops = "[...document.querySelectorAll('.stack tbody tr:first-child td')].map(e => e.getBoundingClientRect().top)"
+    labels = "[...document.querySelectorAll('.stack tbody tr:first-child .cell-label')].map(e => e.offsetHeight > 0)"
+    wide = show(mails[theme, "further"], 600)
+    assert len(set(wide.evaluate(tops))) == 1
+    assert set(wide.evaluate(labels)) == {False}
+    phone = show(mails[theme, "further"], 375)
+    assert len(set(phone.evaluate(tops))) == 3
+    assert set(phone.evaluate(labels)) == {True}
+    assert not phone.locator(".stack thead").is_visible()
+    assert phone.evaluate("(t => t.scrollWidth <= t.clientWidth)(document.querySelector('.stack'))")
+
+
+@every_theme
 def test_a_film_is_a_link_that_says_so(show: Show, mails: dict[Case, str], theme: str) -> None:
     """The still and the bar below it lead to the film; the play mark is not read out."""
     page = show(mails[theme, "further"])
@@ -478,6 +521,7 @@ def test_a_square_portrait_is_round(show: Show, mails: dict[Case, str], theme: s
         ("::: spacer {size=huge}\n:::", "spacer: size can't be “huge”"),
         ("::: statistics\nNo number.\n:::", "statistics needs its items"),
         ("::: video\n## No picture\n:::", "video needs its picture"),
+        ("::: video\n![A clock](issues/2025-09-12-coopetition/hero.png)\n:::", "the picture of video is no link"),
         ("::: signature\nNo name.\n:::", "signature needs its name"),
         ("::: social\nNo links.\n:::", "social needs its accounts"),
         ("::: callout\n## No words\n:::", "callout needs its body"),

@@ -69,8 +69,11 @@ _ICONS_NAMES = (
 )
 ICONS = frozenset(_ICONS_NAMES.split())
 """The networks MRML has a picture for."""
-_NO_ICON_NAMES = "bluesky mastodon threads tiktok whatsapp"
-_NO_ICON = frozenset(_NO_ICON_NAMES.split())
+NO_ICON = frozenset(("bluesky", "mastodon", "threads", "tiktok", "whatsapp"))
+"""Networks that neither MJML nor MRML has a picture for."""
+
+_TOLERATED = frozenset({("mj-body", "mj-spacer")})
+"""Parent and child that MJML's own validator refuses and that all the same is drawn as was meant."""
 
 REFUSED_TAGS = {
     "mj-include": "write {% include “file” %}: Jinja takes in files of the theme",
@@ -86,10 +89,15 @@ def lint_mjml(text: str, place: Place, files: Sequence[str] = ()) -> list[Proble
     return read_mjml(text, place, files)[1]
 
 
-def read_mjml(text: str, place: Place, files: Sequence[str] = ()) -> tuple[Element | None, list[Problem]]:
-    """The root of a document, and its problems. The root is of use only where there are none."""
+def read_mjml(
+    text: str, place: Place, files: Sequence[str] = (), *, icons: frozenset[str] = ICONS
+) -> tuple[Element | None, list[Problem]]:
+    """The root of a document, and its problems. The root is of use only where there are none.
+
+    `icons` are the networks whose elements need no picture of their own.
+    """
     source, roots, problems = parse_mjml(text, place, files)
-    _Lint(source, problems).document(roots)
+    _Lint(source, problems, icons).document(roots)
     order = {file: n for n, file in enumerate(files)}
     found = sorted(dict.fromkeys(problems.found), key=lambda p: _position(p, order))
     return (roots[0] if roots else None), found
@@ -122,8 +130,8 @@ def children_of(tag: str) -> frozenset[str]:
 
 
 class _Lint:
-    def __init__(self, source: Source, problems: Problems) -> None:
-        self.source, self.problems = source, problems
+    def __init__(self, source: Source, problems: Problems, icons: frozenset[str]) -> None:
+        self.source, self.problems, self.icons = source, problems, icons
         self.classes: set[str] = set()
         self.defaults: set[tuple[str, str]] = set()
 
@@ -170,7 +178,10 @@ class _Lint:
         if tag not in children_of(parent.tag):
             homes = sorted(t for t in [*SCHEMA, *_EXTRA_CHILDREN] if tag in children_of(t) and t != "mj-attributes")
             cure = f"it belongs in {' or '.join(homes)}" if homes else "it begins a document"
-            self.wrong(child.at, f"<{tag}> can't stand in <{parent.tag}>", cure)
+            tolerated = (parent.tag, tag) in _TOLERATED
+            how = "should not" if tolerated else "can't"
+            told = f"<{tag}> {how} stand in <{parent.tag}>"
+            self.wrong(child.at, told, cure, "warning" if tolerated else "error")
         return True
 
     def _unknown(self, parent: Element, child: Element) -> None:
@@ -219,7 +230,8 @@ class _Lint:
         if element.tag not in _KNOWN:
             return
         cure = nearest(shown(name), attributes_of(element.tag))
-        if name in attributes_of("mj-all"):  # no slip of the pen: MJML knows it, elsewhere
+        # No slip of the pen: MJML knows it elsewhere, or an earlier edition did. Neither draws anything here.
+        if name in attributes_of("mj-all") or "did you" not in cure:
             self.wrong(at, f"“{name}” has no effect on <{element.tag}>", cure, "warning")
         else:
             self.wrong(at, f"<{element.tag}> has no attribute “{shown(name)}”", cure)
@@ -278,8 +290,8 @@ class _Lint:
             self.wrong(element.offsets["path"], told, "write one as in CSS, “.hero td”")
         if element.tag == "mj-social-element" and self._lacks(element, "src") and not default:
             name = get("name", "")
-            if name.removesuffix("-noshare") not in ICONS:
-                cure = nearest(shown(name), ICONS) if name and name not in _NO_ICON else ""
+            if name.removesuffix("-noshare") not in self.icons:
+                cure = nearest(shown(name), self.icons) if name and name not in NO_ICON else ""
                 cure = cure if "did you" in cure else 'give the picture: src="…"'
                 self.wrong(element.at, f"there is no icon for “{shown(name)}”", cure)
 

@@ -304,7 +304,8 @@ def _take(source: Source, found: re.Match[str], at: int, tag: _Tag, problems: Pr
     if value is None and source.stamped(at, name):
         return
     if name in tag.attributes:
-        problems.add(source.at(found.start()), f"<{shown(tag.name)}> has “{shown(name)}” twice")
+        told = f"<{shown(tag.name)}> has “{shown(name)}” twice"
+        problems.add(source.at(found.start()), told, "the first one holds: take this out", "warning")
         return
     tag.attributes[name] = value or ""
     tag.offsets[name] = found.start()

@@ -1,0 +1,72 @@
+"""The conditions under which a reader gets what stands at a place of the issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from digest.compose.workspace import Workspace
+from digest.issue.model import Node
+
+_FRAME = frozenset({"contents", "divider", "footer", "spacer"})
+"""Kinds that are nothing by themselves: who gets only these gets an empty issue."""
+
+
+class Branches:
+    """The statements open among siblings: `step` over their tags in reading order."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+        self._open: list[list[str]] = []  # per statement: the conditions passed over, the last one in force
+
+    def step(self, text: str) -> None:
+        """Take the statements whose tokens stand in `text`."""
+        for token in self._work.table.pattern.findall(text):
+            tag = self._work.table.tags[token]
+            words = " ".join(tag.source.split())
+            if tag.kind == "if":
+                self._open.append([words.removeprefix("if ")])
+            elif tag.kind == "for":
+                self._open.append(["for"])
+            elif tag.kind == "elif" and self._open:
+                self._open[-1].append(words.removeprefix("elif "))
+            elif tag.kind == "else" and self._open:
+                self._open[-1].append("true")
+            elif tag.kind in ("endif", "endfor") and self._open:
+                self._open.pop()
+
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """The condition of each open statement, from the outermost; ``for`` for a loop."""
+        return tuple(_in_force(branch) for branch in self._open)
+
+
+def content_of(work: Workspace, nodes: Iterable[Node]) -> str:
+    """The condition of who gets any of an issue's blocks and texts; ``true`` for everybody."""
+    branches = Branches(work)
+    found: dict[str, None] = {}
+    for node in nodes:
+        if node.kind == "statement":
+            branches.step(node.text)
+            continue
+        if node.kind in ("notes", "rule") or (node.kind == "block" and node.text in _FRAME):
+            continue
+        around = list(branches.in_force)
+        if node.attrs.get("segments"):
+            around.append(work.segments_expression(node.attrs["segments"], node.place))
+        if not around or "for" in around:  # a loop goes over what the issue sets, too: nobody can say
+            return "true"
+        found[" and ".join(f"({condition})" for condition in around)] = None
+    return " or ".join(found) or "true"
+
+
+def _in_force(branch: Sequence[str]) -> str:
+    """The condition under which a reader gets the current branch of a statement.
+
+    >>> _in_force(["a"]), _in_force(["a", "b"]), _in_force(["a", "true"])
+    ('a', 'not (a) and (b)', 'not (a)')
+    """
+    *passed, current = branch
+    parts = [f"not ({c})" for c in passed]
+    if not passed:
+        return current
+    return " and ".join(parts if current == "true" else [*parts, f"({current})"])

@@ -1,0 +1,61 @@
+"""A text taken apart where nothing reaches over: its blocks at the left margin, and what stands between them.
+
+Each piece can be read by itself, given the link addresses that all of them define, and is read again only when it is
+written anew. A text in which something may reach from one piece into another (HTML of its own, code or attributes
+right before a block, footnotes) stays in one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from digest.errors import Place
+from digest.issue.directives import Directive
+from digest.issue.model import Node
+
+_REACHES = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?:<|`{3}|~{3})")
+"""How a line begins that opens HTML or code, which may go on behind an empty line."""
+
+
+def pieces(lines: Sequence[str], directives: Mapping[int, Directive]) -> list[tuple[int, int]]:
+    """The pieces of a text as ranges of its lines, in order and without a gap. `directives` are by opening line."""
+    if any("[^" in line or "^[" in line for line in lines):
+        return [(0, len(lines))]
+    found: list[tuple[int, int]] = []
+    position = 0
+    for directive in sorted(directives.values(), key=lambda d: d.open_line):
+        if directive.open_line < position:  # inside the one before
+            continue
+        if not _apart(lines, position, directive.open_line):
+            return [(0, len(lines))]
+        found += [(position, directive.open_line), (directive.open_line, directive.close_line + 1)]
+        position = directive.close_line + 1
+    if not _apart(lines, position, len(lines)):
+        return [(0, len(lines))]
+    return [(begin, end) for begin, end in [*found, (position, len(lines))] if begin < end]
+
+
+def _apart(lines: Sequence[str], begin: int, end: int) -> bool:
+    """Whether the lines before a block (or before the end) leave nothing open that would reach into it."""
+    between = lines[begin:end]
+    if any(_REACHES.match(line) for line in between):
+        return False
+    if end == len(lines):
+        return True
+    written = [line for line in between if line.strip()]
+    closed = not between or not between[-1].strip()
+    return closed and lines[end].startswith(":::") and not (written and written[-1].lstrip().startswith("{"))
+
+
+def moved(nodes: Sequence[Node], lines: int) -> tuple[Node, ...]:
+    """Nodes of a piece that now stands `lines` further down in its file."""
+    return tuple(_moved(nodes, lines, {})) if lines else tuple(nodes)
+
+
+def _moved(nodes: Sequence[Node], lines: int, places: dict[Place, Place]) -> Iterator[Node]:
+    for node in nodes:
+        if (place := places.get(node.place)) is None:
+            place = places[node.place] = replace(node.place, line=node.place.line + lines)
+        yield Node(node.kind, place, node.text, node.attrs, tuple(_moved(node.children, lines, places)))
