@@ -7,21 +7,29 @@ parsed and their names checked when an issue is composed, long before there is a
   applies to it; printing it raises `AbsentValueError`.
 * Braces with ``#`` are not comments: ``{#id}`` is an attribute of Markdown.
 * No filter can mark text as safe: escaping is the merge's business alone.
+* What it computes is bounded (`digest.bounds`); what it writes for the eye follows a language
+  (`digest.localized`).
+* Of a reader it knows two things besides their row: ``arm``, their part of an A/B test, and
+  ``received("slug")``, whether the relay accepted that issue for them.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from types import CodeType
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes
-from jinja2.exceptions import UndefinedError
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import FILTERS
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import SandboxedEnvironment
 
+from digest import bounds, localized
 from digest.audience.subscriber import Value
 
 # fmt: off
@@ -33,8 +41,12 @@ FILTER_NAMES = (
 # fmt: on
 """Jinja's own filters an author may use. Those that produce markup or leave the sandbox are left out."""
 
-CONTEXT_NAMES = frozenset({"subscriber", "segment", "newsletter", "issue", "links"})
+CONTEXT_NAMES = frozenset({"subscriber", "segment", "newsletter", "issue", "links", "arm"})
 """The names every issue can read."""
+
+ARM = " arm"
+RECEIVED = " received"
+"""Under these names, which are no attribute's, a reader's values hold their arm, and the issues they received."""
 
 
 class AbsentValueError(UndefinedError):
@@ -43,6 +55,13 @@ class AbsentValueError(UndefinedError):
     def __init__(self, attribute: str) -> None:
         self.attribute = attribute
         super().__init__(f"subscriber.{attribute} has no value")
+
+
+class TooDeepError(TemplateSyntaxError):
+    """An expression is nested too deeply."""
+
+    def __init__(self) -> None:
+        super().__init__("an expression nested too deeply", 1)
 
 
 class Absent(Undefined):
@@ -117,10 +136,16 @@ def _days_since(today: Callable[[], date]) -> Callable[[Any], Any]:
     return days_since
 
 
+@pass_context
+def _received(context: Context, slug: str) -> bool:
+    """Whether the relay accepted the issue `slug` for this reader."""
+    return slug in (context.get(RECEIVED) or ())
+
+
 class ExpressionEnvironment(SandboxedEnvironment):
     """The sandbox every expression of an author is compiled in. `today` is the clock of `days_since`."""
 
-    intercepted_binops = frozenset({"**", "*"})
+    intercepted_binops = bounds.OPERATORS
 
     def __init__(self, today: Callable[[], date] = date.today) -> None:
         super().__init__(
@@ -130,18 +155,73 @@ class ExpressionEnvironment(SandboxedEnvironment):
             comment_start_string="\x00{#",  # never in a text: `{#id}` is an attribute of Markdown
             comment_end_string="#}\x00",
         )
-        self.filters = {name: FILTERS[name] for name in FILTER_NAMES}
-        self.globals = {"range": self.globals["range"], "days_since": _days_since(today)}
+        self.filters = {**{name: FILTERS[name] for name in FILTER_NAMES}, **bounds.BOUNDED, **localized.FILTERS}
+        self.globals = {"range": bounds.numbers, "days_since": _days_since(today), "received": _received}
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        """As Jinja does, but what is nested too deeply for anything after it is a mistake of its author."""
+        try:
+            tree = super()._parse(source, name, filename)
+        except RecursionError as exc:
+            raise TooDeepError from exc
+        if _too_deep(tree):
+            raise TooDeepError
+        return tree
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        try:
+            return super()._generate(source, *args, **kwargs)
+        except RecursionError as exc:
+            raise TooDeepError from exc
+        except TemplateSyntaxError:
+            raise
+        except Exception:  # noqa: BLE001  # a constant that can't be worked out ahead fails where it is written
+            self.optimized = False
+            try:
+                return super()._generate(source, *args, **kwargs)
+            finally:
+                self.optimized = True
+
+    def _compile(self, source: str, filename: str) -> CodeType:
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # `2[:1]`: it fails where it is written
+            return super()._compile(source, filename)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Refuses powers and repetitions that would eat the memory."""
-        if operator == "**" and (abs(left) > 1_000_000 or abs(right) > 64):
-            raise OverflowError("that power is too large")
-        sized = [side for side in (left, right) if isinstance(side, str | list | tuple)]
-        counts = [side for side in (left, right) if isinstance(side, int)]
-        if operator == "*" and sized and counts and len(sized[0]) * counts[0] > 10_000:
-            raise OverflowError("that repetition is too long")
+        """Refuses what would eat the memory."""
+        bounds.check_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """The functions of the language, and the methods of values that make little of little."""
+        if obj in self.globals.values() or isinstance(obj, Undefined):  # the latter says itself what it is
+            return True
+        of = getattr(obj, "__self__", None)
+        return isinstance(of, _VALUES) and getattr(obj, "__name__", "") in bounds.CALLABLE
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls what may be called; some methods of text within bounds."""
+        of, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        if isinstance(of, str) and name in bounds.METHODS:
+            return bounds.METHODS[name](of, *args, **kwargs)
+        if not self.is_safe_callable(obj):
+            raise SecurityError(f"“{name or type(obj).__name__}” can't be called here")
+        return context.call(obj, *args, **kwargs)
+
+
+def _too_deep(tree: nodes.Node) -> bool:
+    """Whether it has more than `_DEEPEST` levels; a chain of “or”, or of “and”, is one."""
+    waiting = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return True
+        chain = isinstance(node, nodes.And | nodes.Or)
+        waiting += [(c, depth if chain and type(c) is type(node) else depth + 1) for c in node.iter_child_nodes()]
+    return False
+
+
+_DEEPEST = 100
+_VALUES = (str, tuple, list, dict, date, LoopContext)
 
 
 @lru_cache(maxsize=1)

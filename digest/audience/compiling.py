@@ -2,7 +2,7 @@
 
 An expression becomes a tree of Python's own (`ast`), never text, and is compiled like any function. What it
 means is what the sandbox makes of it: an attribute that is not there is `Absent`, filters, tests, calls and
-look-ups go through the same environment, ``*`` and ``**`` through its limits. Only the common case is
+look-ups go through the same environment, ``*``, ``**``, ``+`` and ``%`` through its limits. Only the common case is
 shorter: reading an attribute, comparing it with a constant, asking another segment.
 
 Everything else is refused: `NotAllowedError` says which form, before there is a reader.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import getitem
 from typing import Any, ClassVar
 
@@ -21,10 +22,14 @@ from jinja2.runtime import str_join
 from jinja2.utils import _PassArg
 
 from digest.audience.subscriber import Value
-from digest.expressions import Absent, ExpressionEnvironment, parse_expression
+from digest.expressions import ARM, RECEIVED, Absent, ExpressionEnvironment, parse_expression
+from digest.localized import FILTERS as WRITTEN
 
 METHODS = ("startswith", "endswith", "lower", "upper", "strip")
 """The methods of text that an expression may call."""
+
+CALL_CURE = f"days_since(…), received(“…”), or a method of text: {', '.join(METHODS)}"
+RECEIVED_CURE = 'write received("2025-09-12-slug")'
 
 Outcomes = Callable[[Mapping[str, Value]], tuple[bool, ...]]
 """The values of one reader in, the outcome of each condition out."""
@@ -42,13 +47,11 @@ _COMPARED: Mapping[str, type[ast.cmpop]] = {
     "notin": ast.NotIn,
 }
 _COMPUTED: Mapping[type[nodes.BinExpr], type[ast.operator]] = {
-    nodes.Add: ast.Add,
     nodes.Sub: ast.Sub,
     nodes.Div: ast.Div,
     nodes.FloorDiv: ast.FloorDiv,
-    nodes.Mod: ast.Mod,
 }
-_LIMITED: Mapping[type[nodes.BinExpr], str] = {nodes.Mul: "*", nodes.Pow: "**"}
+_LIMITED: Mapping[type[nodes.BinExpr], str] = {nodes.Mul: "*", nodes.Pow: "**", nodes.Mod: "%", nodes.Add: "+"}
 _JOINED: Mapping[type[nodes.BinExpr], type[ast.boolop]] = {nodes.And: ast.And, nodes.Or: ast.Or}
 _SIGNED: Mapping[type[nodes.UnaryExpr], type[ast.unaryop]] = {nodes.Neg: ast.USub, nodes.Pos: ast.UAdd}
 
@@ -156,6 +159,8 @@ class Translator:
     def _named(self, node: nodes.Name) -> ast.expr:
         if node.name in self._segments:
             return self._asked(node.name)
+        if node.name == "arm":
+            return _call(_name("get"), ast.Constant(ARM))
         raise NotAllowedError(f"“{node.name}” cannot stand alone in a condition")
 
     def _asked(self, segment: str) -> ast.expr:
@@ -243,6 +248,8 @@ class Translator:
         if node.node is None or node.name not in known:
             raise NotAllowedError(f"there is no “{node.name}”")
         function: Any = known[node.name]
+        if function in WRITTEN.values():
+            raise NotAllowedError(f"“{node.name}” writes for the eye, and decides nothing", "compare the value itself")
         passed: Mapping[_PassArg | None, object] = {
             # As Jinja's compiler does it: the one place that knows the marks of its decorators.
             _PassArg.context: self._context,
@@ -254,14 +261,21 @@ class Translator:
 
     def _called(self, node: nodes.Call) -> ast.expr:
         of = node.node
+        if isinstance(of, nodes.Name) and of.name == "received":
+            return self._received(node)
         if isinstance(of, nodes.Name) and of.name in self._environment.globals:
             return self._call_of(self._kept(self._environment.globals[of.name]), [], node)
         if isinstance(of, nodes.Getattr) and of.attr in METHODS:
             method = self._kept(self._method(of.attr))
             return self._call_of(method, [self._value(of.node)], node)
-        raise NotAllowedError(
-            "a call that is not allowed here", f"days_since(…), or a method of text: {', '.join(METHODS)}"
-        )
+        raise NotAllowedError("a call that is not allowed here", CALL_CURE)
+
+    def _received(self, node: nodes.Call) -> ast.expr:
+        slug = asked_issue(node)
+        if slug is None:
+            raise NotAllowedError("received takes the name of one issue", RECEIVED_CURE)
+        known = ast.BoolOp(ast.Or(), [_call(_name("get"), ast.Constant(RECEIVED)), ast.Tuple([], ast.Load())])
+        return ast.Compare(ast.Constant(slug), [ast.In()], [known])
 
     def _method(self, name: str) -> Callable[..., Any]:
         environment, context, of_text = self._environment, self._context, getattr(str, name)
@@ -311,6 +325,20 @@ def read_attribute(node: nodes.Expr) -> str:
         key = _key(node)
         return key if node.node.name == "subscriber" and isinstance(key, str) else ""
     return ""
+
+
+def asked_issue(node: nodes.Call) -> str | None:
+    """The slug that ``received("slug")`` asks for; None for any other form of it."""
+    whole = len(node.args) == 1 and not (node.kwargs or node.dyn_args or node.dyn_kwargs)
+    slug = node.args[0].value if whole and isinstance(node.args[0], nodes.Const) else None
+    return slug if isinstance(slug, str) else None
+
+
+def issues_asked(tree: nodes.Node) -> frozenset[str]:
+    """Every slug that some ``received("slug")`` of an expression or a template asks for."""
+    calls = chain([tree] if isinstance(tree, nodes.Call) else [], tree.find_all(nodes.Call))
+    found = (asked_issue(c) for c in calls if isinstance(c.node, nodes.Name) and c.node.name == "received")
+    return frozenset(slug for slug in found if slug is not None)
 
 
 def _key(node: nodes.Getattr | nodes.Getitem) -> object:

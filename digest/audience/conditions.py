@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 
 from digest.audience import values as typed
-from digest.audience.compiling import METHODS, NotAllowedError, Translator, read_attribute
+from digest.audience.compiling import (
+    CALL_CURE,
+    METHODS,
+    RECEIVED_CURE,
+    NotAllowedError,
+    Translator,
+    asked_issue,
+    read_attribute,
+)
 from digest.errors import Place, Problem, nearest
-from digest.expressions import environment, parse_expression, uses
+from digest.expressions import TooDeepError, environment, parse_expression, uses
 
 if TYPE_CHECKING:
     from digest.audience.readers import AttributeType
 
+_CHAIN = "write subscriber.x in [“a”, “b”] for many “or”"
 _OF = ("subscriber", "segment")
 _NUMBERS = ("integer", "number")
 _TEXTS = ("string", "url")
@@ -22,9 +32,14 @@ _TEXTS = ("string", "url")
 
 def needed_segments(source: str, segments: Collection[str]) -> frozenset[str]:
     """The declared segments an expression reads; none for an expression that cannot be parsed."""
+    return _segments_or_names(source) & frozenset(segments)
+
+
+@lru_cache(maxsize=1024)  # while an author writes, segments and most conditions stay as they were
+def _segments_or_names(source: str) -> frozenset[str]:
     try:
         tree = parse_expression(source)
-        return (uses(tree, frozenset(segments)).segments | _names(tree)) & frozenset(segments)
+        return uses(tree).segments | _names(tree)
     except (ValueError, RecursionError):
         return frozenset()
 
@@ -37,9 +52,10 @@ def expression_problems(
         tree = parse_expression(source if source.strip() else "missing expression")
         return _problems(tree, attributes, segments, place)
     except RecursionError:
-        cure = "write subscriber.x in [“a”, “b”] for many “or”"
-        return [Problem(place, "an expression nested too deeply", cure, code="syntax")]
+        return [Problem(place, "an expression nested too deeply", _CHAIN, code="syntax")]
     except ValueError as exc:
+        if isinstance(exc.__cause__, TooDeepError):
+            return [Problem(place, str(exc), _CHAIN, code="syntax")]
         return [Problem(place, f"not an expression: {exc}", code="syntax")]
 
 
@@ -77,7 +93,7 @@ def _names_wrong(
         yield f"unknown attribute “{name}”", nearest(name, attributes), "unknown-attribute"
     for name in sorted(found.segments - set(segments)):
         yield f"unknown segment “{name}”", nearest(name, segments), "unknown-segment"
-    outside = {"newsletter", "issue", "links"} & _names(tree)
+    outside = {"newsletter", "issue", "links", "arm"} & _names(tree)
     for name in sorted(found.unknown | outside):
         cure = f"did you mean subscriber.{name}?" if name in attributes else nearest(name, segments)
         yield f"unknown name “{name}”", cure, "unknown-name"
@@ -97,7 +113,9 @@ def _forms_wrong(tree: nodes.Node) -> Iterator[tuple[str, str]]:
         elif isinstance(node, nodes.Test) and node.name not in jinja.tests:
             yield f"unknown test “{node.name}”", nearest(node.name, jinja.tests)
         elif isinstance(node, nodes.Call) and not _callable(node.node):
-            yield "a call that is not allowed here", f"days_since(…), or a method of text: {', '.join(METHODS)}"
+            yield "a call that is not allowed here", CALL_CURE
+        elif isinstance(node, nodes.Call) and _is_received(node) and asked_issue(node) is None:
+            yield "received takes the name of one issue", RECEIVED_CURE
         elif isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
             yield f"“{node.attr}” cannot be read", ""
         elif _bare_context(node):
@@ -112,6 +130,10 @@ def _callable(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Name):
         return node.name in environment().globals
     return isinstance(node, nodes.Getattr) and node.attr in METHODS
+
+
+def _is_received(node: nodes.Call) -> bool:
+    return isinstance(node.node, nodes.Name) and node.node.name == "received"
 
 
 def _bare_context(node: nodes.Node) -> str:

@@ -18,7 +18,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from digest.errors import DigestError, HeldError, InputError, LaterError, Place, Problem
@@ -112,6 +112,128 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
         "INSERT INTO keys VALUES ('forgotten', randomblob(32))",
     ),
+    (
+        # ---- readers: saved mappings
+        "CREATE TABLE mappings (name TEXT PRIMARY KEY, renamed TEXT NOT NULL, ignored TEXT NOT NULL) WITHOUT ROWID",
+        # Whom a list brought as unsubscribed or unconfirmed is suppressed until they agree: by any way that makes
+        # a reader active again. Other suppressions stay.
+        """
+        CREATE TRIGGER agreed_again AFTER UPDATE OF status ON subscribers
+        WHEN new.status = 'active' AND old.status <> 'active'
+        BEGIN
+            DELETE FROM suppressions
+            WHERE address_key = new.address_key AND reason IN ('unsubscribed', 'unconfirmed');
+        END
+        """,
+        # ---- delivery
+        # What was sent lately over a relay or to a domain, by its name, and until when it is left alone:
+        # see `digest.delivery.pace`.
+        """
+        CREATE TABLE paces (
+            name TEXT PRIMARY KEY,
+            slots TEXT NOT NULL DEFAULT '[]',
+            rest_until INTEGER NOT NULL DEFAULT 0,
+            rests INTEGER NOT NULL DEFAULT 0,
+            begun_at INTEGER
+        ) WITHOUT ROWID
+        """,
+        # What became of accepted messages afterwards: see `digest.delivery.later`.
+        """
+        CREATE TABLE later (
+            run_id INTEGER NOT NULL REFERENCES runs (id),
+            subscriber_id INTEGER NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('bounced', 'complained', 'unsubscribed')),
+            at INTEGER NOT NULL,
+            detail TEXT NOT NULL DEFAULT '',
+            PRIMARY KEY (run_id, subscriber_id, kind)
+        ) WITHOUT ROWID
+        """,
+        # Which relay took or refused it, where there are several.
+        "ALTER TABLE deliveries ADD COLUMN relay TEXT",
+        # Each time a process sent a run: when, how long, how many.
+        """
+        CREATE TABLE sendings (
+            id INTEGER PRIMARY KEY,
+            run_id INTEGER NOT NULL REFERENCES runs (id),
+            begun_at INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            tried INTEGER NOT NULL
+        )
+        """,
+        # ---- schedule
+        # Its own moment of a row, where each reader has one; none: at once.
+        "ALTER TABLE deliveries ADD COLUMN due_at INTEGER",
+        # 1 where all readers were agreed to, so that what is missing goes on by itself.
+        "ALTER TABLE runs ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0",
+        # When `run-due` last looked after an open run.
+        "ALTER TABLE runs ADD COLUMN looked_at INTEGER",
+        # What became of a date: planned, begun, held or skipped. The key is never used twice.
+        """
+        CREATE TABLE occurrences (
+            slug TEXT NOT NULL,
+            due_at INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('planned', 'begun', 'held', 'skipped')),
+            reason TEXT NOT NULL DEFAULT '',
+            at INTEGER NOT NULL,
+            PRIMARY KEY (slug, due_at)
+        ) WITHOUT ROWID
+        """,
+        # What the editor is to be told, once.
+        """
+        CREATE TABLE notices (
+            key TEXT PRIMARY KEY,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            text TEXT NOT NULL,
+            made_at INTEGER NOT NULL,
+            told_at INTEGER
+        ) WITHOUT ROWID
+        """,
+        # ---- public pages
+        # Who left by the page, and what they were before: what taking it back needs. See `digest.audience.leaving`.
+        """
+        CREATE TABLE leavings (
+            subscriber_id INTEGER PRIMARY KEY REFERENCES subscribers (id) ON DELETE CASCADE,
+            was TEXT NOT NULL,
+            left_at INTEGER NOT NULL
+        )
+        """,
+        # Links that were followed, by day. Every request writes here, also one whose token names nobody: so that
+        # both take the same time.
+        "CREATE TABLE link_days (day TEXT PRIMARY KEY, used INTEGER NOT NULL, unknown INTEGER NOT NULL) WITHOUT ROWID",
+        # Who asked to join and has not confirmed; removed after a week.
+        """
+        CREATE TABLE signups (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            token TEXT NOT NULL UNIQUE,
+            address_key TEXT NOT NULL UNIQUE,
+            email TEXT NOT NULL,
+            name TEXT,
+            language TEXT,
+            tags TEXT NOT NULL DEFAULT '[]',
+            page TEXT NOT NULL,
+            wording TEXT NOT NULL,
+            requested_at INTEGER NOT NULL,
+            mailed_at INTEGER,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            next_attempt_at INTEGER
+        )
+        """,
+        "CREATE INDEX signups_by_attempt ON signups (next_attempt_at)",
+        # What a reader agreed to: when they asked, when they confirmed, on which page, in which words.
+        """
+        CREATE TABLE consents (
+            id INTEGER PRIMARY KEY,
+            subscriber_id INTEGER NOT NULL REFERENCES subscribers (id) ON DELETE CASCADE,
+            requested_at INTEGER NOT NULL,
+            confirmed_at INTEGER NOT NULL,
+            page TEXT NOT NULL,
+            wording TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX consents_by_subscriber ON consents (subscriber_id)",
+        # ---- bounces
+    ),
 )
 
 
@@ -129,7 +251,10 @@ def open_database(file: Path) -> sqlite3.Connection:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives -wal and -shm the same mode
+        with suppress(FileExistsError):
+            # Only ever made here: closing a descriptor of a file gives up all locks that the process has on it
+            # (POSIX, fcntl), those of its open connections too, and the next process would remove their log.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # -wal and -shm get the same mode
         connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)
     except (OSError, sqlite3.Error) as exc:
         raise _unusable(file, exc) from exc

@@ -31,11 +31,15 @@ class Forgotten:
     def readmit(self, address: Address) -> bool:
         """Let the address in again, since the person asked for it. False: it was not kept out."""
         with writing(self._connection):
-            done = self._connection.execute("DELETE FROM forgotten WHERE address_hash = ?", (self._hash(address),))
+            return self.readmit_within(address)
+
+    def readmit_within(self, address: Address) -> bool:
+        """As `readmit`, inside the caller's transaction."""
+        done = self._connection.execute("DELETE FROM forgotten WHERE address_hash = ?", (self._hash(address),))
         return done.rowcount > 0
 
     def forget(self, address: Address) -> bool:
-        """Erase all that names the person: their row, a suppression, stored replies, tests sent there.
+        """Erase all that names the person: their row, a suppression, a request, stored replies, tests sent there.
 
         Whatever it was written over with zeros, in the log of the database too. An issue that is being sent
         passes them over. False: nothing was held on them; the address is kept out all the same.
@@ -56,11 +60,17 @@ class Forgotten:
         found = run("SELECT id FROM subscribers WHERE address_key = ?", (address.key,)).fetchone()
         if found:
             run("UPDATE deliveries SET reply = '' WHERE subscriber_id = ? AND reply <> ''", found)
-            run("DELETE FROM subscribers WHERE id = ?", found)
+            run("UPDATE later SET detail = '' WHERE subscriber_id = ? AND detail <> ''", found)
+            run("DELETE FROM subscribers WHERE id = ?", found)  # what they agreed to, and when they left, with them
         suppressed = run("DELETE FROM suppressions WHERE address_key = ?", (address.key,)).rowcount
-        spellings = (address.key, address.text.lower(), address.wire.lower())
-        tested = run("UPDATE tests SET address = '' WHERE lower(address) IN (?, ?, ?)", spellings).rowcount
-        return bool(found or suppressed or tested)
+        asked = run("DELETE FROM signups WHERE address_key = ?", (address.key,)).rowcount
+        tested = run("UPDATE tests SET address = '' WHERE lower(address) IN (?, ?, ?)", spellings(address)).rowcount
+        return bool(found or suppressed or asked or tested)
 
     def _hash(self, address: Address) -> bytes:
         return hashlib.blake2b(address.key.encode(), key=self._key, digest_size=32).digest()
+
+
+def spellings(address: Address) -> tuple[str, str, str]:
+    """How an address may stand in a text, in lower case."""
+    return address.key, address.text.lower(), address.wire.lower()

@@ -17,17 +17,19 @@ import csv
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TextIO
 
+from digest.audience.entry import Reject, Row
 from digest.audience.forgetting import Forgotten
 from digest.audience.readers import Readers
-from digest.audience.rows import Reject, Row, RowReader
+from digest.audience.rows import RowReader
 from digest.audience.staging import Effect, Staging, staging
+from digest.audience.survey import Column, Survey
 from digest.audience.tables import REJECTED_COLUMNS, Record, Table
 from digest.audience.values import shortened
 from digest.errors import HeldError, InputError, Place, Problem
@@ -38,6 +40,8 @@ _BATCH = 500
 
 Progress = Callable[[str, int], None]
 """Called now and then with what is being done and how many rows are through."""
+Look = Callable[[Sequence[Column]], None]
+"""Called once when all is checked, before anything is written, with what the columns hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class ImportReport:
     dry_run: bool
     left: int = 0
     """Readers of a synchronised source who are not in the file any more."""
+    columns: tuple[Column, ...] = ()
+    caution: str = ""
+    """What the export of a known system does not say."""
+    longest_write: float = 0.0
+    """Seconds that the longest write held the lock of the database."""
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -73,6 +82,19 @@ class ImportReport:
             "revived": self.effect.revived,
             "left": self.left,
             "suppressed": self.effect.suppressed,
+            "newly_suppressed": self.effect.newly_suppressed,
+            "caution": self.caution,
+            "columns": [
+                {
+                    "column": c.title,
+                    "becomes": c.becomes or None,
+                    "type": c.type or None,
+                    "looks_like": c.looks_like,
+                    "filled": round(c.filled, 4),
+                    "example": c.example,
+                }
+                for c in self.columns
+            ],
             "rejected": self.rejected,
             "rejects_file": str(self.rejects_file) if self.rejects_file else None,
             "rejects": [
@@ -108,6 +130,7 @@ def import_list(
     revive: bool = False,
     sync: Sync | None = None,
     progress: Progress = lambda _what, _rows: None,
+    look: Look = lambda _columns: None,
 ) -> ImportReport:
     """Import `file` (CSV, or JSON Lines by its suffix), named `shown` in messages.
 
@@ -116,6 +139,7 @@ def import_list(
     `revive`: make readers active again who had unsubscribed, bounced or complained.
     `sync`: the file is all that a source has; of the readers it brought, those not in it are unsubscribed, but
     not when a row was rejected: it may be theirs.
+    `look` is called between the two passes, so that a person sees what comes before it is in.
     Raises `HeldError` when more than `sync.max_change` of them would leave; nothing was changed then.
     Raises `InputError` when the file as a whole cannot be read, or a column is not declared.
     """
@@ -128,11 +152,13 @@ def import_list(
         TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as stream,
     ):
         rejects = _Rejects(table, file, stream)
+        survey = Survey(table)
         forgotten = Forgotten(connection)
-        rows = _check(
-            table, _kept_out(reader, forgotten) if forgotten.any() else reader.read, staged, rejects, progress
-        )
+        read = _kept_out(reader, forgotten) if forgotten.any() else reader.read
+        rows = _check(table, read, staged, rejects, survey, progress)
         rejects_file = rejects.keep()
+        columns = survey.columns(reader.meaning)
+        look(columns)
         effect = staged.effect()
         leaving = _leaving(staged, sync) if sync and not rejects.rows else 0
         if not dry_run:
@@ -150,6 +176,9 @@ def import_list(
             rejects_file,
             dry_run,
             leaving,
+            columns,
+            table.foreign.caution if table.foreign else "",
+            staged.longest,
         )
 
 
@@ -179,7 +208,7 @@ def _kept_out(reader: RowReader, forgotten: Forgotten) -> _Read:
     return read
 
 
-def _check(table: Table, read: _Read, staged: Staging, rejects: _Rejects, progress: Progress) -> int:
+def _check(table: Table, read: _Read, staged: Staging, rejects: _Rejects, survey: Survey, progress: Progress) -> int:
     rows = 0
     records = table.records()
     with staged.filling():
@@ -189,6 +218,7 @@ def _check(table: Table, read: _Read, staged: Staging, rejects: _Rejects, progre
             for record, row in zip(batch, found, strict=True):
                 if isinstance(row, list):
                     rejects.add(record, row)
+            survey.add(batch)
             rows += len(batch)
             progress("checking", rows)
     _reject_repeated(table, staged, rejects)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
+from digest.audience.entry import Reject, Row
 from digest.audience.readers import Readers
-from digest.audience.rows import Reject, Row, RowReader
+from digest.audience.rows import RowReader
 from digest.audience.store import built_in_values, new_token
 from digest.audience.subscriber import Subscriber, Value
 from digest.audience.tables import Table
+from digest.audience.values import from_json
 from digest.errors import InputError, Problem
 
 
@@ -38,24 +41,19 @@ def read_list(file: Path, shown: str, readers: Readers) -> list[Subscriber]:
 
 def subscriber_of(row: Row) -> Subscriber:
     """The reader of a row that is in no database."""
-    built_in = row.built_in
+    built_in = dict(zip(row.columns, row.values, strict=True))
     signed_up = built_in.get("signed_up")
-    tags = built_in.get("tags")
     values: dict[str, Value] = built_in_values(
         row.address.text,
-        name=_text(built_in.get("name")),
-        first_name=_text(built_in.get("first_name")),
-        language=_text(built_in.get("language")),
-        timezone=_text(built_in.get("timezone")),
-        tags=tags if isinstance(tags, tuple) else (),
-        signed_up=signed_up if isinstance(signed_up, date) else None,
+        name=built_in.get("name"),
+        first_name=built_in.get("first_name"),
+        language=built_in.get("language"),
+        timezone=built_in.get("timezone"),
+        tags=tuple(json.loads(built_in.get("tags") or "[]")),
+        signed_up=date.fromisoformat(signed_up) if signed_up else None,
     )
-    values |= {name: value for name, value in row.attributes.items() if value is not None}
+    values |= {name: from_json(raw) for name, raw in json.loads(row.attributes).items() if raw is not None}
     return Subscriber(0, new_token(), row.address.text, "active", values)
-
-
-def _text(value: Value | None) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _problem(reject: Reject) -> Problem:

@@ -10,6 +10,9 @@
     pro = 'subscriber.plan == "pro"'
     big_pro = "pro and subscriber.seats >= 10"          # another segment by its bare name
 
+    [exclusive]                                         # a reader is in one of each group: the audit counts the rest
+    plan = ["free", "pro"]
+
     [public]                                            # who reads the page in the archive
     plan = "free"
 """
@@ -32,7 +35,7 @@ from digest.expressions import CONTEXT_NAMES, environment
 from digest.toml import Toml, read_toml
 
 FILE = "config/readers.toml"
-_SECTIONS = ("attributes", "segments", "public")
+_SECTIONS = ("attributes", "segments", "exclusive", "public")
 _FIELDS = ("type", "values", "help")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _JINJA_WORDS = frozenset({"true", "false", "none", "and", "or", "not", "in", "is", "if", "else"})
@@ -73,6 +76,9 @@ class Readers:
     file: str = FILE
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each segment is declared."""
+    exclusive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Groups of segments of which a reader is in exactly one."""
+    exclusive_places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def types(self) -> Mapping[str, AttributeType]:
@@ -150,7 +156,9 @@ class _Reading:
         for cycle in _cycles(segments):
             chain = " → ".join((*cycle, cycle[0]))
             self._wrong(places[cycle[0]], f"these segments need each other: {chain}", "break the circle")
-        return Readers(attributes, segments, dict(self._public(readers)), FILE, places)
+        groups = dict(self._exclusive(segments))
+        group_places = {name: self._toml.place("exclusive", name) for name in groups}
+        return Readers(attributes, segments, dict(self._public(readers)), FILE, places, groups, group_places)
 
     def _wrong(self, place: Place, message: str, cure: str = "", code: str = "readers") -> None:
         self.problems.append(Problem(place, message, cure, code=code))
@@ -201,6 +209,17 @@ class _Reading:
                 self._wrong(place, f"segment “{name}” is no expression", f"write {name} = 'subscriber.… == \"…\"'")
             else:
                 yield name, source.strip()
+
+    def _exclusive(self, segments: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for group, raw in self._section("exclusive").items():
+            place = self._toml.place("exclusive", group)
+            members = [str(member) for member in raw] if isinstance(raw, list) else []
+            if len(set(members)) < 2:
+                self._wrong(place, f"“{group}” names no two segments", f'write {group} = ["free", "pro"]')
+                continue
+            for name in [name for name in members if name not in segments]:
+                self._wrong(place, f"unknown segment “{name}”", nearest(name, segments), code="unknown-segment")
+            yield group, tuple(dict.fromkeys(members))
 
     def _public(self, readers: Readers) -> Iterator[tuple[str, Value]]:
         for name, raw in self._section("public").items():

@@ -18,12 +18,13 @@ from typing import Any
 
 from jinja2 import nodes
 
+from digest.audience.arms import arm_of, in_arm
 from digest.audience.lists import read_list
 from digest.audience.readers import AttributeType, Readers
 from digest.audience.segments import Condition, Segments
 from digest.audience.subscriber import Subscriber, Value
 from digest.compose.compiled import CompiledIssue
-from digest.expressions import parse_expression, uses
+from digest.expressions import ARM, parse_expression, uses
 
 TEST_LIST = "subscribers/test.csv"
 
@@ -87,8 +88,11 @@ def made_up_readers(readers: Readers, compiled: CompiledIssue, today: date | Non
     seen: set[tuple[bool, ...]] = set()
     found = [public_reader(readers)]
     base = _plausible_values(readers, compiled, day)
-    for chosen in _combinations(_choices(readers, variants.expressions, day)):
+    combinations = _combinations(_choices(readers, variants.expressions, day))
+    for chosen, arm in product(combinations, [name for name, _ in compiled.arms] or [""]):
         person = _person(len(found), base | chosen)
+        if arm:
+            person = in_arm(person, compiled.arms, compiled.slug, arm)
         variant = variants.of(person)
         if variant and variant not in seen:
             seen.add(variant)
@@ -100,6 +104,7 @@ class _Variants:
     """The outcomes of all conditions of an issue for a reader."""
 
     def __init__(self, compiled: CompiledIssue, today: date) -> None:
+        self._compiled = compiled
         self._segments = Segments(compiled.segments, today)
         sources = dict.fromkeys([compiled.audience, *(c.expression for c in compiled.conditions)])
         self._conditions = [self._condition(source) for source in sources]
@@ -107,11 +112,14 @@ class _Variants:
 
     def of(self, subscriber: Subscriber) -> tuple[bool, ...]:
         """Empty for a reader who does not get the issue."""
-        view = self._segments.view(subscriber.values)
+        values = subscriber.values
+        if self._compiled.arms:
+            values = {**values, ARM: arm_of(self._compiled.arms, self._compiled.slug, subscriber.token)}
+        view = self._segments.view(values)
         outcomes = []
         for condition in self._conditions:
             try:
-                outcomes.append(condition(subscriber.values, view))
+                outcomes.append(condition(values, view))
             except Exception:  # noqa: BLE001 -- whatever an author's expression meets; the merge reports it
                 outcomes.append(False)
         return tuple(outcomes) if outcomes[0] else ()

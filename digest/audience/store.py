@@ -128,14 +128,20 @@ class Suppressions:
         self._connection = connection
 
     def add(self, address: Address, reason: str, note: str = "") -> bool:
-        """Suppress an address. False: it already was (the first reason stays)."""
+        """Suppress an address. False: it already was, and the first reason stays.
+
+        But for one that ends when the person agrees again: any other reason takes its place.
+        """
         with writing(self._connection):
             return self.add_within(address, reason, note)
 
     def add_within(self, address: Address, reason: str, note: str = "") -> bool:
         """As `add`, inside the caller's transaction."""
         done = self._connection.execute(
-            "INSERT OR IGNORE INTO suppressions (address_key, reason, note, created_at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO suppressions (address_key, reason, note, created_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (address_key) DO UPDATE"
+            " SET reason = excluded.reason, note = excluded.note, created_at = excluded.created_at"
+            " WHERE reason IN ('unsubscribed', 'unconfirmed') AND reason <> excluded.reason",
             (address.key, reason, note, now()),
         )
         return done.rowcount > 0

@@ -10,9 +10,11 @@ import codecs
 import csv
 import io
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -65,7 +67,8 @@ class Record(NamedTuple):  # the cheapest frozen value: a million of them are ma
 
 
 class Table:
-    """An opened list. `columns` are its header's (empty for JSON Lines, where each row names its own)."""
+    """An opened list. `titles` is its header as it is written, `columns` the same by our names, in lower case
+    (both empty for JSON Lines, where each row names its own)."""
 
     def __init__(self, file: Path, shown: str, renamed: Mapping[str, str] | None = None) -> None:
         """`renamed` maps columns of the file (lower case) to ours, before what a known export says.
@@ -79,9 +82,10 @@ class Table:
         self.is_json = file.suffix.lower() in (".jsonl", ".ndjson", ".json")
         self.encoding = _encoding(file, shown)
         self.separator = ""
+        self.titles: tuple[str, ...] = ()
         self.columns: tuple[str, ...] = ()
         if not self.is_json:
-            self.separator, self.columns = self._header()
+            self.separator, self.titles, self.columns = self._header()
 
     def place(self, line: int = 0, column: int = 0) -> Place:
         """A place in this file."""
@@ -108,19 +112,15 @@ class Table:
 
     def _lines(self, stream: TextIO) -> Iterator[str]:
         number = 0
-        while True:
-            number += 1
-            try:
-                line = stream.readline(LONGEST_LINE + 1)
-            except UnicodeError as exc:
-                raise self._fail(number, f"is not {self.encoding.name}", "save it as UTF-8", "encoding") from exc
-            if not line:
-                return
-            if len(line) > LONGEST_LINE:
-                raise self._fail(number, f"a line of more than {LONGEST_LINE:,} characters", "is this a list?")
-            yield line
+        try:
+            for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), ""), 1):
+                if len(line) > LONGEST_LINE:
+                    raise self._fail(number, f"a line of more than {LONGEST_LINE:,} characters", "is this a list?")
+                yield line
+        except UnicodeError as exc:
+            raise self._fail(number + 1, f"is not {self.encoding.name}", "save it as UTF-8", "encoding") from exc
 
-    def _header(self) -> tuple[str, tuple[str, ...]]:
+    def _header(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         with self._open() as stream:
             number, first = next(((n, line) for n, line in enumerate(self._lines(stream), 1) if line.strip()), (0, ""))
         if not first:
@@ -130,9 +130,10 @@ class Table:
         headers = {sep: _split(first, sep) for sep in _SEPARATORS}
         separator = max(headers, key=lambda sep: ("email" in headers[sep], len(headers[sep])))
         columns = self._ours(headers[separator])
-        if problems := list(self._header_problems(_split(first, separator, str), columns, number)):
+        titles = _split(first, separator, str)
+        if problems := list(self._header_problems(titles, columns, number)):
             raise InputError(problems)
-        return separator, columns
+        return separator, titles, columns
 
     def _ours(self, columns: tuple[str, ...]) -> tuple[str, ...]:
         """The columns by our names."""
@@ -149,36 +150,34 @@ class Table:
             if any("@" in column for column in written):
                 cure = "the first row must name the columns; here it holds an address"
             else:
-                close = nearest("email", written)
-                cure = f"{close} --map COLUMN=email says so" if close.startswith("did you") else "--map COLUMN=email"
+                likely = next((column for column in written if "mail" in column.lower()), "COLUMN")
+                cure = f"--map {shlex.quote(f'{likely}=email')} says which it is"
             yield Problem(place, f"no “email” column; the columns are {seen}", cure, code="header")
         for name, times in Counter(filter(None, columns)).items():
             if times > 1:
                 yield Problem(place, f"the column “{name}” is there {times} times", code="header")
 
-    def _rows(self, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-        """Rows with the line each begins on; quoting is taken strictly, so that no error swallows rows."""
-        reader = csv.reader(lines, delimiter=self.separator, strict=True)
+    def _csv_records(self, stream: TextIO) -> Iterator[Record]:
+        """Quoting is taken strictly, so that no error in it swallows rows."""
+        reader = csv.reader(self._lines(stream), delimiter=self.separator, strict=True)
+        columns, width = self.columns, len(self.columns)
+        header = True
         while True:
-            line = reader.line_num + 1
+            line = reader.line_num + 1  # where the row begins
             try:
                 row = next(reader)
             except StopIteration:
                 return
             except csv.Error as exc:
                 raise self._fail(line, *_quoting(str(exc)), code="quoting") from exc
-            yield line, row
-
-    def _csv_records(self, stream: TextIO) -> Iterator[Record]:
-        rows = ((line, row) for line, row in self._rows(self._lines(stream)) if any(row))
-        next(rows, None)  # the header
-        columns = self.columns
-        width = len(columns)
-        for line, row in rows:
-            if len(row) != width:
-                yield Record(line, (), (), row, f"{len(row)} cells where the header has {width}")
-            else:
+            if not any(row):
+                continue
+            if header:
+                header = False
+            elif len(row) == width:
                 yield Record(line, columns, row, row)
+            else:
+                yield Record(line, (), (), row, f"{len(row)} cells where the header has {width}")
 
     def _json_records(self, stream: TextIO) -> Iterator[Record]:
         for number, line in enumerate(self._lines(stream), 1):
@@ -206,8 +205,11 @@ def _json_record(number: int, text: str, renamed: Mapping[str, str]) -> Record:
 def _quoting(reason: str) -> tuple[str, str]:
     """What is wrong with the quotes of a row that begins here, from the csv module's words."""
     double = 'inside quotation marks write "" for one "'
-    if "unexpected end" in reason or "field larger" in reason:
+    if "unexpected end" in reason:
         return "a quotation mark opens in this row and is never closed", f"close it; {double}"
+    if "field larger" in reason:
+        what = f"a quotation mark opens in this row and is never closed, or a cell has over {csv.field_size_limit():,}"
+        return f"{what} characters", f"close it; {double}"
     if "expected after" in reason:
         return "text follows a closing quotation mark in the row that begins here", double
     return f"cannot be read as CSV: {reason}", ""
@@ -227,9 +229,12 @@ def _encoding_of(stream: io.BufferedReader) -> Encoding:
         if head.startswith(mark):
             return Encoding(codec, name)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line = 1
+    line, since = 1, 0
     while True:
         chunk = stream.read(_CHUNK)
+        since = since + len(chunk) if b"\n" not in chunk else 0
+        if since > 4 * LONGEST_LINE:  # bytes of one line: it is refused when it is read, whatever follows
+            return Encoding("utf-8", "UTF-8")
         try:
             decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as exc:

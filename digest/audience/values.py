@@ -6,6 +6,7 @@ would be right.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -26,9 +27,12 @@ LONGEST = 100_000
 _TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+# A day, and the time and zone that other systems write behind it: “2024-05-06 10:00:00 UTC”.
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ][0-9]{2}:[0-9]{2}[0-9:.]*( ?(Z|UTC|[+-][0-9:]{2,6}))?)?", re.ASCII)
 # Controls, lone surrogates and the two non-characters: no text of a person, and no valid XML or header.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# The web address of nearly everybody: no check of `_url` would say no.
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(/[!#-;=?-Z_a-z~]*)?", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 
 
@@ -74,7 +78,7 @@ def text_of(value: Value | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        plain = all(part and not re.search(r"^\[|[;,]|^\s|\s$", part) for part in value)
+        plain = all(part and not re.search(r'^["\[]|[;,]|^\s|\s$', part) for part in value)
         return ";".join(value) if plain else json.dumps(value, ensure_ascii=False)
     return value.isoformat() if isinstance(value, date) else str(value)
 
@@ -150,9 +154,9 @@ def _boolean(text: str) -> bool:
 
 def day(text: str) -> date:
     """An ISO date; of a date with a time, its date."""
-    if _DAY.fullmatch(text[:10]) and (len(text) == 10 or text[10] in "T "):
+    if found := _DAY.fullmatch(text):
         try:
-            return datetime.fromisoformat(text).date()
+            return date.fromisoformat(found[1])
         except ValueError:
             pass
     raise ValueError("is not a date such as 2025-09-12")
@@ -166,6 +170,12 @@ def _list(text: str) -> tuple[str, ...]:
             parts = None
         if isinstance(parts, list):
             return _list_of(parts)
+    if text.startswith('"'):  # as Mailchimp writes tags: “"a","b, c"”
+        try:
+            (quoted,) = csv.reader([text], strict=True, skipinitialspace=True)
+            return tuple(string(p.strip()) for p in quoted if p.strip())
+        except (csv.Error, ValueError):
+            pass
     return tuple(string(p.strip()) for p in text.split(";" if ";" in text else ",") if p.strip())
 
 
@@ -176,6 +186,8 @@ def _list_of(parts: list[object] | tuple[object, ...]) -> tuple[str, ...]:
 
 
 def _url(text: str) -> str:
+    if len(text) <= LONGEST and _PLAIN_URL.fullmatch(text):
+        return text
     try:
         parts = urlsplit(string(text))
         whole = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\s<>\"]", text)

@@ -7,27 +7,36 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from digest.audience.profiling import load_profile
 from digest.audience.readers import Readers, load_readers
 from digest.audience.samples import made_up_readers, test_list
+from digest.checks.audience import against_profile, audit_list
 from digest.compose.compiled import CompiledIssue
 from digest.compose.composer import compose_issue
+from digest.compose.pictures import heavy_pictures
 from digest.errors import InputError, Place, Problem
-from digest.message.merge import Identity, MergeError, Merger
+from digest.message.audit import Auditor
+from digest.message.merge import Identity, Merger
 from digest.newsletter import Newsletter
+from digest.schedule.planned import schedule_problems
 
 CLIPPED = 102_400  # bytes of HTML; Gmail shows no more and hides the way to unsubscribe behind a link
 TIGHT = 90_000
 
 
-def check(newsletter: Newsletter, issue: str | None = None, *, today: date | None = None) -> list[Problem]:
+def check(
+    newsletter: Newsletter, issue: str | None = None, *, today: date | None = None, audit: bool = False
+) -> list[Problem]:
     """All problems of one issue and what it stands on, or of every issue of the newsletter.
 
+    `audit`: also against every reader of the list, where there is one (as ``digest send`` does by itself).
     Errors keep an issue from being sent, warnings do not. Raises `InputError` only for an issue that isn't there.
     """
     files = [newsletter.find_issue(issue)] if issue else list(newsletter.issue_files().values())
     problems = list(_lists(newsletter))
     for file in files:
-        problems += _issue(newsletter, file, today or date.today())  # noqa: DTZ011 - any day will do for looking
+        day = today or date.today()  # noqa: DTZ011 - any day will do for looking
+        problems += _issue(newsletter, file, day, audit=audit)
     if not files:
         cure = "begin one with: digest new TITLE"
         problems.append(Problem(Place("issues"), "there is no issue yet", cure, severity="warning", code="no-issue"))
@@ -47,17 +56,26 @@ def _lists(newsletter: Newsletter) -> Iterator[Problem]:
         yield from exc.problems
 
 
-def _issue(newsletter: Newsletter, file: Path, today: date) -> list[Problem]:
+def _issue(newsletter: Newsletter, file: Path, today: date, *, audit: bool) -> list[Problem]:
     try:
         composition = compose_issue(newsletter, file)
-        readers = load_readers(newsletter.root)
+        readers, profile = load_readers(newsletter.root), load_profile(newsletter.root)
     except InputError as exc:
         return list(exc.problems)
     compiled = composition.compiled
+    merged = _merged(newsletter, file, compiled, readers, today)
+    if not any(p.severity == "error" for p in merged):
+        audited = audit_list(newsletter, compiled, readers, today) if audit else None
+        if audited is None and profile is not None:
+            audited = list(against_profile(compiled, profile))
+        if audited is not None:  # what real readers lack is known, so nothing is guessed from made-up ones
+            merged = [*(p for p in merged if p.code != "missing-value"), *audited]
     return [
         *composition.warnings,
         *_advice(newsletter, file, compiled),
-        *_merged(newsletter, file, compiled, readers, today),
+        *heavy_pictures(newsletter, compiled),
+        *schedule_problems(newsletter, compiled.slug, file),
+        *merged,
     ]
 
 
@@ -80,13 +98,13 @@ def _merged(
         return list(exc.problems)
     problems: list[Problem] = []
     largest = 0
+    auditor = Auditor(merger)
     for reader in made_up_readers(readers, compiled, today):
-        try:
+        failures = auditor.failures(reader)
+        # What a made-up reader lacks a real one may have; the audit before a send knows.
+        problems += [replace(p, severity="warning") if p.code == "missing-value" else p for p in failures]
+        if not failures:
             largest = max(largest, len(merger.rendering(reader).html.encode()))
-        except MergeError as exc:
-            # What a made-up reader lacks a real one may have; the audit before a send knows.
-            lacks = exc.problem.code == "missing-value"
-            problems.append(replace(exc.problem, severity="warning" if lacks else "error"))
     return [*problems, *_size(Place(newsletter.shown(file)), compiled, largest)]
 
 

@@ -14,13 +14,16 @@ from digest.errors import InputError
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif", "junit"]), default="text")
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 def cli(session: Session, issue: str | None, form: str, strict: bool) -> int:
-    """Find all problems of ISSUE, or of every issue, and of the settings, theme and readers it stands on."""
+    """Find all problems of ISSUE, or of every issue, and of the settings, theme and readers it stands on.
+
+    ISSUE is also tried for every reader of the list.
+    """
     from digest.checks.issues import check
     from digest.checks.report import junit, sarif
 
     session.json = session.json or form == "json"
     try:
-        problems = check(session.newsletter(), issue)
+        problems = check(session.newsletter(), issue, audit=issue is not None)
     except InputError as exc:
         problems = list(exc.problems)
     failed = any(p.severity == "error" or strict for p in problems)

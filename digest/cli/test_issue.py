@@ -13,8 +13,16 @@ from digest.delivery.trial import Copy, outcome_name, send_test
 @issue_argument
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]…")
 @click.option("--as", "as_reader", metavar="READER", help="Render it as this reader (an address).")
+@click.option("--arm", metavar="NAME", help="As a reader in this arm of its A/B test.")
 @click.option("--every-segment", is_flag=True, help="A copy of every variant to each address.")
-def cli(session: Session, issue: str, addresses: tuple[str, ...], as_reader: str | None, every_segment: bool) -> int:
+def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
+    session: Session,
+    issue: str,
+    addresses: tuple[str, ...],
+    as_reader: str | None,
+    arm: str | None,
+    every_segment: bool,
+) -> int:
     """Send ISSUE as a test to the addresses, else to everybody in subscribers/test.csv.
 
     The subject is marked [Test], the reader's own links do nothing, the real run is not touched. A test
@@ -28,7 +36,9 @@ def cli(session: Session, issue: str, addresses: tuple[str, ...], as_reader: str
     def tell(copy: Copy, outcome: Outcome) -> None:
         session.say(f"{copy.address} ({copy.because}): {_words(outcome)}")
 
-    report = send_test(newsletter, compiled, addresses, as_reader=as_reader, every_variant=every_segment, tell=tell)
+    report = send_test(
+        newsletter, compiled, addresses, as_reader=as_reader, every_variant=every_segment, arm=arm, tell=tell
+    )
     if report.exit_code == 0:
         session.say(f"Look at it, then send it with: digest send {compiled.slug}")
     session.result(

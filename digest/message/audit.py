@@ -1,7 +1,8 @@
 """The audit: every value the issue prints × every reader who gets it, before anything is sent.
 
 One pass over the readers also counts the variants, and finds what is no error but worth a look: a block that
-nobody gets, a condition that splits nothing, addresses that are probably mistyped.
+nobody gets, a condition that splits nothing, readers for whom nothing is left of the issue, who are in two
+segments that exclude each other, whose language or address is probably mistyped.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from jinja2 import nodes
 from jinja2.runtime import Context
 
-from digest.audience.subscriber import Subscriber
+from digest.audience.exclusive import Exclusives
+from digest.audience.readers import Readers
+from digest.audience.subscriber import Subscriber, Value
 from digest.errors import Place, Problem
+from digest.localized import LOCALIZED, locale_of
 from digest.message.doubtful import doubt_about, doubts
 from digest.message.likeness import key_of
 from digest.message.merge import INERT_TOKEN, MergeError, Merger
@@ -31,6 +36,19 @@ class Variant:
     readers: int
     sample: Subscriber
 
+    @property
+    def name(self) -> str:
+        """The outcomes as digits, as the ledger keeps them."""
+        return variant_name(self.outcomes)
+
+
+def variant_name(outcomes: Iterable[bool]) -> str:
+    """
+    >>> variant_name((True, False, True))
+    '101'
+    """
+    return "".join("01"[outcome] for outcome in outcomes)
+
 
 def audit(merger: Merger, subscribers: Iterable[Subscriber]) -> list[Problem]:
     """What would fail, for how many of the readers who get the issue; nothing, when all can be merged.
@@ -45,11 +63,15 @@ def audit(merger: Merger, subscribers: Iterable[Subscriber]) -> list[Problem]:
 
 
 class Auditor:
-    """Takes the readers one by one; `total` is how many of them get the issue, or may."""
+    """Takes the readers one by one; `total` is how many of them get the issue, or may.
 
-    def __init__(self, merger: Merger) -> None:
+    `readers`: what is declared of them, for the places of segments and the groups that exclude each other.
+    """
+
+    def __init__(self, merger: Merger, readers: Readers | None = None) -> None:
         self.total = 0
         self._merger = merger
+        self._readers = readers or Readers()
         compiled = merger.compiled
         parts = (compiled.subject, compiled.html, compiled.text)
         self._templates = [audited(merger.environment, part, compiled.constants) for part in parts]
@@ -58,25 +80,33 @@ class Auditor:
         self._failures: Counter[Problem] = Counter()
         self._variants: dict[tuple[bool, ...], tuple[int, Subscriber]] = {}
         self._doubts: Counter[tuple[str, str]] = Counter()
-        self._segments = merger.outcomes([f'segment["{name}"]' for name in compiled.segments])
+        # The last one: whether anything is left for a reader besides the frame.
+        asked = [*(f'segment["{name}"]' for name in compiled.segments), compiled.content]
+        self._segments = merger.outcomes(asked)
         self._members: Counter[tuple[bool, ...]] = Counter()
+        self._exclusives = Exclusives(self._readers, merger.today)
+        self._languages: Counter[str] | None = Counter() if writes_by_language(merger) else None
 
-    def add(self, subscriber: Subscriber) -> bool:
-        """Try one reader who may be written to. False: the issue is not for them."""
+    def add(self, subscriber: Subscriber) -> tuple[bool, ...] | None:
+        """Try one reader who may be written to; returns their variant. None: the issue is not for them."""
+        known = self._merger.known(subscriber)
         try:
-            if not self._merger.gets(subscriber):
-                return False
+            if not self._merger.gets(known):
+                return None
             self._merger.address(subscriber.email)
         except MergeError as exc:
             self._failures[exc.problem] += 1
         self.total += 1
-        self._failures.update(self._failed(subscriber))
-        self._count(subscriber)
-        return True
+        self._failures.update(self._failed(known))
+        return self._count(subscriber, known.values)
+
+    def failures(self, subscriber: Subscriber) -> list[Problem]:
+        """What would fail for one reader, in the order of the issue; nobody is counted."""
+        return sorted(self._failed(self._merger.known(subscriber)), key=_in_order)
 
     def problems(self) -> list[Problem]:
         """What fails, in the order of the issue."""
-        ordered = sorted(self._failures.items(), key=lambda item: (item[0].place or _ANYWHERE, item[0].message))
+        ordered = sorted(self._failures.items(), key=lambda item: _in_order(item[0]))
         return [_counted(problem, count, self.total) for problem, count in ordered]
 
     def variants(self) -> list[Variant]:
@@ -84,11 +114,18 @@ class Auditor:
         found = [Variant(outcomes, *counted) for outcomes, counted in self._variants.items()]
         return sorted(found, key=lambda v: (-v.readers, v.sample.id))
 
-    def warnings(self, segment_places: Mapping[str, Place] | None = None) -> list[Problem]:
-        """What is worth a look; nothing when nobody gets the issue. `segment_places`: where each is declared."""
+    def warnings(self) -> list[Problem]:
+        """What is worth a look; nothing when nobody gets the issue."""
         if not self.total:
             return []
-        return [*self._conditions(), *self._empty_segments(segment_places or {}), *doubts(self._doubts)]
+        return [
+            *self._conditions(),
+            *self._empty(),
+            *self._empty_segments(),
+            *self._exclusives.problems(),
+            *self._unknown_languages(),
+            *doubts(self._doubts),
+        ]
 
     def _failed(self, subscriber: Subscriber) -> frozenset[Problem]:
         """Everything that fails for one reader, tried or known from a reader who is alike."""
@@ -104,19 +141,23 @@ class Auditor:
             known = self._known[key] = _tried(self._merger, self._templates, subscriber)
         return known
 
-    def _count(self, subscriber: Subscriber) -> None:
-        try:
-            outcomes = self._merger.variant(subscriber)
-        except MergeError:
-            return  # a failure: it is told as one
-        number, sample = self._variants.get(outcomes, (0, subscriber))
-        self._variants[outcomes] = number + 1, sample
+    def _count(self, subscriber: Subscriber, values: Mapping[str, Value]) -> tuple[bool, ...]:
+        self._exclusives.add(values)
+        if self._languages is not None and (language := values.get("language")):
+            self._languages[str(language)] += 1
         if (doubt := doubt_about(subscriber.email)) is not None:
             self._doubts[doubt] += 1
         try:
-            self._members[self._segments(subscriber.values)] += 1
+            self._members[self._segments(values)] += 1
         except Exception:  # noqa: BLE001  # as above; of this reader nothing is known
-            self._members[(True,) * len(self._merger.compiled.segments)] += 1
+            self._members[(True,) * (len(self._merger.compiled.segments) + 1)] += 1
+        try:
+            outcomes = self._merger.variant(replace(subscriber, values=values))
+        except MergeError:
+            return ()  # a failure: it is told as one
+        number, sample = self._variants.get(outcomes, (0, subscriber))
+        self._variants[outcomes] = number + 1, sample
+        return outcomes
 
     def _conditions(self) -> Iterable[Problem]:
         holds = [any(column) for column in zip(*self._variants, strict=True)]
@@ -133,12 +174,35 @@ class Auditor:
                 message, code = f"{shown} is true for none of {self.total:,} readers: nobody gets this", "for-nobody"
             yield Problem(condition.place, message, severity="warning", code=code)
 
-    def _empty_segments(self, places: Mapping[str, Place]) -> Iterable[Problem]:
+    def _empty(self) -> Iterable[Problem]:
+        number = sum(count for column, count in self._members.items() if not column[-1])
+        if number:
+            file = next((c.place.file for c in self._merger.compiled.conditions), "")
+            message = f"{number:,} of {self.total:,} readers would get an empty issue: every block of it is for others"
+            cure = "leave them out with “audience”, or write something for everybody"
+            yield Problem(Place(file, 1) if file else None, message, cure, severity="warning", code="empty-issue")
+
+    def _empty_segments(self) -> Iterable[Problem]:
         met = [any(column) for column in zip(*self._members, strict=True)]
         for name, some in zip(self._merger.compiled.segments, met, strict=False):
             if not some:
                 message = f"segment “{name}” matches none of {self.total:,} readers"
-                yield Problem(places.get(name), message, severity="warning", code="empty-segment")
+                yield Problem(self._readers.places.get(name), message, severity="warning", code="empty-segment")
+
+    def _unknown_languages(self) -> Iterable[Problem]:
+        for language, number in (self._languages or Counter()).most_common():
+            if locale_of(language) is None:
+                readers = "1 reader has" if number == 1 else f"{number:,} readers have"
+                message = f"{readers} the language “{language}”, which is none that dates and numbers can be written in"
+                cure = f"theirs are written in “{self._merger.compiled.language}”"
+                yield Problem(None, message, cure, severity="warning", code="unknown-language")
+
+
+def writes_by_language(merger: Merger) -> bool:
+    """Whether the issue writes something by its reader's language."""
+    parts = (merger.compiled.subject, merger.compiled.html, merger.compiled.text)
+    trees = (merger.environment.parse(part.source) for part in parts)
+    return any(node.name in LOCALIZED for tree in trees for node in tree.find_all(nodes.Filter))
 
 
 def _tried(merger: Merger, templates: list[Merged], subscriber: Subscriber) -> frozenset[Problem]:
@@ -163,6 +227,10 @@ def _failure(template: Merged, context: Context) -> tuple[int, Problem] | None:
     except Exception as exc:  # noqa: BLE001  # an author's expression may raise anything; it is explained
         return template.tag(exc), template.problem(exc)
     return None
+
+
+def _in_order(problem: Problem) -> tuple[Place, str]:
+    return problem.place or _ANYWHERE, problem.message
 
 
 def _counted(problem: Problem, count: int, total: int) -> Problem:

@@ -16,7 +16,8 @@ from jinja2.exceptions import TemplateSyntaxError
 
 from digest.audience.compiling import read_attribute
 from digest.audience.subscriber import Value
-from digest.expressions import uses
+from digest.expressions import ARM, RECEIVED, uses
+from digest.localized import LOCALIZED
 from digest.message import values as written
 from digest.message.merge import Merger
 
@@ -103,6 +104,8 @@ class _Asked:
         if isinstance(piece, nodes.Filter) and piece.name in ("link", "urlpart") and piece.node is not None:
             of = piece.node
             kind = _fits_a_link if piece.name == "link" else _is_there
+        if kind is _is_there:
+            of = _plain(of)
         if name := read_attribute(of):
             self.kinds[name, kind] = None
         elif kind is _fits_a_link or not _never_fails(of):
@@ -118,6 +121,25 @@ class _Asked:
         for name in sorted(found.segments):
             source = f'segment["{name}"]'
             self.conditions[source] = source
+        for member in chain([node], node.find_all((nodes.Filter, nodes.Call, nodes.Name))):
+            if isinstance(member, nodes.Filter) and member.name in LOCALIZED:
+                self.kinds["language", _itself] = None
+            elif isinstance(member, nodes.Name) and member.name == "arm":
+                self.kinds[ARM, _itself] = None
+            elif isinstance(member, nodes.Call):
+                self.kinds[RECEIVED, _itself] = None
+
+
+_FIT_ALL = frozenset({"capitalize", "lower", "possessive", "string", "title", "trim", "upper"})
+
+
+def _plain(node: nodes.Expr) -> nodes.Expr:
+    """What is written, without the filters that write any value that is there."""
+    while isinstance(node, nodes.Filter) and node.name in _FIT_ALL and node.node is not None:
+        if node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
+            break
+        node = node.node
+    return node
 
 
 def _never_fails(node: nodes.Expr) -> bool:

@@ -11,8 +11,8 @@ A dry run, a test and a real one are made here by the same calls: they differ in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date as day
 from datetime import datetime
 from typing import Any, Literal, NoReturn
@@ -22,12 +22,14 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.runtime import Context
 
 from digest.audience.address import Address, AddressError, parse_address
+from digest.audience.arms import arm_of
 from digest.audience.compiling import Outcomes
 from digest.audience.segments import Condition, Segments
 from digest.audience.subscriber import Subscriber, Value
 from digest.compose.compiled import CompiledIssue
 from digest.errors import InputError, Place, Problem
-from digest.expressions import ReaderView
+from digest.expressions import ARM, RECEIVED, ReaderView
+from digest.localized import ISSUE_LANGUAGE, LANGUAGE
 from digest.message import headers, quoted, templates, values
 from digest.message.envelope import Message
 from digest.message.identity import TOKEN, Identity, verp
@@ -39,10 +41,15 @@ __all__ = ["INERT_TOKEN", "Identity", "MergeError", "Merger", "Purpose", "Render
 
 Purpose = Literal["real", "test", "dry"]
 
+Received = Callable[[int], tuple[str, ...]]
+"""Asks the ledger: a subscriber's number in, the issues (of those that matter) the relay accepted for them out."""
+
 INERT_TOKEN = "this-was-a-test"  # noqa: S105  # no secret: it is public, and opens nothing
 """Stands for the reader's token in every link of a test, a preview and a dry run."""
 
 TEST_MARK = "[Test] "
+
+_KNOWN = " known"  # no attribute's name: the values hold what `Merger.known` adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,10 @@ class Merger:
     """Makes the messages of one issue. `today` is the day that ``days_since`` counts to.
 
     `attachments` are the pictures of an issue that carries them: name → (bytes, MIME type); renderings do
-    without. Raises `InputError` when a template or a condition of `compiled` can't be compiled, or an address
-    of the sender can't be written.
+    without. `received` says for a subscriber's number which of ``compiled.received`` the relay accepted for
+    them; without it, none. One that is not `for_wire` makes renderings and no `message`: half the work, where
+    somebody waits. Raises `InputError` when a template or a condition of `compiled` can't be compiled,
+    or an address of the sender can't be written.
     """
 
     def __init__(
@@ -70,15 +79,20 @@ class Merger:
         *,
         today: day,
         attachments: Mapping[str, tuple[bytes, str]] | None = None,
+        received: Received | None = None,
+        for_wire: bool = True,
     ) -> None:
         self.compiled = compiled
+        self._received = received if compiled.received else None
         self._identity = identity
+        self.today = today
         self.environment = templates.MergeEnvironment(today)
         self._segments, self._audience = _who(compiled, today)
         self._constants = {name: dict(of) for name, of in compiled.constants.items()}
         self._subject = self._merged("subject", templates.HEADER)
-        self._text = self._merged("text", templates.WIRE_TEXT)
-        self._html = self._merged("html", templates.WIRE_HTML)
+        if for_wire:
+            self._text = self._merged("text", templates.WIRE_TEXT)
+            self._html = self._merged("html", templates.WIRE_HTML)
         self._plain: dict[str, Merged] = {}
         self._conditions = templates.decisions(self.environment, compiled.conditions, self._constants)
         self._outcomes = self.outcomes([condition.expression for condition in compiled.conditions])
@@ -98,7 +112,7 @@ class Merger:
         to = self.address(subscriber.email if recipient is None else recipient)
         context = self.context(subscriber, token)
         # The seam for signing: a list of fields, then the body.
-        body = self._body(context)
+        body, pictures = self._body(context)
         identifier = self._identifier(subscriber, date, purpose)
         fields = [
             self._from,
@@ -109,21 +123,21 @@ class Merger:
             *(pattern.replace(TOKEN, token) for pattern in self._leave),
             *self._fixed,
         ]
-        head = "\r\n".join(fields)
-        data = head.encode() + b"\r\n\r\n" + body
+        # One join and one encoding: a message of 64 KB is copied twice, and no more.
+        data = "".join(["\r\n".join(fields), "\r\n\r\n", *body]).encode()
         return Message(
             sender=verp(self._return_path, token),
             recipient=to.wire,
             message_id=f"<{identifier}@{self._identity.domain}>",
-            data=data,
+            data=b"".join([data, pictures, self._ending]) if pictures else data,
             smtputf8=not to.ascii_only,
             dotless=True,  # no field's name and no line of quoted-printable or base64 begins with one
         )
 
     def rendering(self, subscriber: Subscriber, purpose: Purpose = "dry") -> Rendering:
         """What a client shows of `message` for the same reader and purpose. Raises `MergeError`."""
+        plain = self._plain_templates()  # before the context: it holds what they have in common
         context = self.context(subscriber, _token(subscriber, purpose))
-        plain = self._plain_templates()
         texts = {name: "".join(_run(plain[name], context)) for name in ("preheader", "html", "text")}
         return Rendering(
             subject=values.header_text(self._subject_text(context, purpose)),
@@ -134,18 +148,29 @@ class Merger:
 
     def gets(self, subscriber: Subscriber) -> bool:
         """Whether the reader belongs to the issue's audience. Raises `MergeError`."""
-        view = self._segments.view(subscriber.values)
+        known = self.known(subscriber).values
         try:
-            return self._audience(subscriber.values, view)
+            return self._audience(known, self._segments.view(known))
         except Exception as exc:  # an author's expression may raise anything; it is explained
             raise MergeError(templates.explained(exc, None)) from exc
 
     def variant(self, subscriber: Subscriber) -> tuple[bool, ...]:
         """The outcome of each of the issue's conditions for this reader, in order. Raises `MergeError`."""
         try:
-            return self._outcomes(subscriber.values)
+            return self._outcomes(self.known(subscriber).values)
         except Exception:  # noqa: BLE001  # whatever it is: asked one by one, it is located
             return tuple(map(bool, _run(self._conditions, self.context(subscriber, INERT_TOKEN))))
+
+    def known(self, subscriber: Subscriber) -> Subscriber:
+        """The reader with what only this issue knows of them: their arm, and what of its asking they received."""
+        if (not self.compiled.arms and self._received is None) or _KNOWN in subscriber.values:
+            return subscriber
+        more: dict[str, Value] = {_KNOWN: True}
+        if self.compiled.arms:
+            more[ARM] = arm_of(self.compiled.arms, self.compiled.slug, subscriber.token)
+        if self._received is not None:
+            more[RECEIVED] = self._received(subscriber.id)
+        return replace(subscriber, values={**subscriber.values, **more})
 
     def outcomes(self, expressions: Sequence[str | nodes.Expr]) -> Outcomes:
         """Conditions of this issue as one fast function of a reader's values.
@@ -161,12 +186,17 @@ class Merger:
     def context(self, subscriber: Subscriber, token: str, **more: Any) -> Context:
         """What the templates read for one reader; `token` is the one in the reader's links."""
         links = {name: pattern.replace(TOKEN, token) for name, pattern in self._links.items()}
+        known = self.known(subscriber).values
         return self.environment.context(
             {
                 **self._constants,
-                "subscriber": ReaderView(subscriber.values),
-                "segment": self._segments.view(subscriber.values),
+                "subscriber": ReaderView(known),
+                "segment": self._segments.view(known),
                 "links": links,
+                "arm": known.get(ARM),
+                RECEIVED: known.get(RECEIVED),
+                LANGUAGE: known.get("language"),
+                ISSUE_LANGUAGE: self.compiled.language,
                 **more,
             }
         )
@@ -204,16 +234,18 @@ class Merger:
         self._opening = f"--{boundary}\r\n{_part('plain')}"
         related = self._related.opening if self._related else ""
         self._between = f"\r\n--{boundary}\r\n{related}{_part('html')}"
-        self._ending = f"\r\n--{boundary}--\r\n".encode()
+        self._closing = f"\r\n--{boundary}--\r\n"
+        self._ending = self._closing.encode()
 
-    def _body(self, context: Context) -> bytes:
+    def _body(self, context: Context) -> tuple[list[str], bytes]:
+        """The pieces of the body, and the pictures that follow them: with pictures the end is not yet there."""
         text = _run(self._text, context)
         html = _run(self._html, context)
         pictures = self._related.pictures(html) if self._related else b""
         quoted.closed(text)
         quoted.closed(html)
-        start = "".join([self._opening, *text, self._between, *html]).encode("ascii")
-        return b"".join([start, pictures, self._ending])
+        ending = () if pictures else (self._closing,)
+        return [self._opening, *text, self._between, *html, *ending], pictures
 
     def _subject_text(self, context: Context, purpose: Purpose) -> str:
         subject = "".join(_run(self._subject, context))

@@ -26,10 +26,11 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
+from digest import bounds
 from digest.audience.segments import SegmentError
 from digest.compose.compiled import Condition, Template
 from digest.errors import InputError, Place, Problem
-from digest.expressions import AbsentValueError, ExpressionEnvironment, parse_expression
+from digest.expressions import AbsentValueError, ExpressionEnvironment, TooDeepError, parse_expression
 from digest.message import quoted, values
 
 # Read past the sandbox, which has nothing to guard in them.
@@ -46,6 +47,10 @@ MUTED = "_muted_tags"
 
 THIS_READER = values.THIS_READER
 """Stands in every explanation once, so that the audit can put a count in its place."""
+
+
+TURNS, CONCATENATED = "the turns", "the whole"
+"""Filters that bound a loop and a ``~``; with a space in their names, as those of the styles."""
 
 
 class MergeError(Exception):
@@ -123,6 +128,7 @@ class MergeEnvironment(ExpressionEnvironment):
     def __init__(self, today: date) -> None:
         super().__init__(lambda: today)
         self.add_extension(_TagNumbers)
+        self.filters |= {TURNS: bounds.turns, CONCATENATED: bounds.concatenated}
         self._hoisted: dict[str, dict[str, str]] = {name: {} for name in _HOISTED}
         for style in (HEADER, TEXT, HTML, WIRE_TEXT, WIRE_HTML, AUDIT, DECISION):
             for role in ("value", "link", "urlpart"):
@@ -157,6 +163,7 @@ class Merged:
         # A scope, so that a `set` stays inside and one context serves all templates of a reader.
         tree = nodes.Template([nodes.Scope(body, lineno=1)], lineno=1)
         tree.set_environment(environment)
+        self._loops = any(True for _ in tree.find_all(nodes.For))
         self._file = f"<{name}>"
         self._places = places
         code = environment.compile(tree, filename=self._file)
@@ -165,7 +172,7 @@ class Merged:
 
     def __call__(self, context: Context) -> list[str]:
         """The pieces of the text. Raises whatever an expression raises."""
-        return list(self._run(context))
+        return bounds.gathered(self._run(context)) if self._loops else list(self._run(context))
 
     def problem(self, exc: Exception) -> Problem:
         """What a call raised, with the place of the tag that failed."""
@@ -259,6 +266,8 @@ def _rewritten(
         return Merged(environment, body, template.places, style.name)
     except TemplateSyntaxError as exc:
         raise InputError(_refused(exc, template.places)) from exc
+    except RecursionError as exc:
+        raise InputError(_refused(TooDeepError(), template.places)) from exc
 
 
 def _refused(exc: TemplateSyntaxError, places: tuple[Place, ...]) -> Problem:
@@ -283,6 +292,7 @@ class _Rewrite(NodeTransformer):
         self._style = style
         self._constants = {name: of for name, of in constants.items() if name not in hidden}
         self._read = [name for name in _READ if name not in hidden]
+        self._depth = 0
 
     def all(self, body: list[nodes.Node]) -> list[nodes.Node]:
         """The rewritten statements. Raises `InputError` for one that no issue may hold."""
@@ -293,7 +303,20 @@ class _Rewrite(NodeTransformer):
             raise TemplateSyntaxError("only if, for and set may stand in an issue", node.lineno)
         return super().generic_visit(node, *args, **kwargs)
 
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # Jinja's visitor dispatches by this name
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # Jinja's visitor dispatches by this name
+        self._depth += 1
+        if self._depth > bounds.DEPTH:
+            raise TemplateSyntaxError(f"loops stand at most {bounds.DEPTH} deep", node.lineno)
+        visited = self.generic_visit(node)
+        self._depth -= 1
+        node.iter = nodes.Filter(node.iter, TURNS, [], [], None, None, lineno=node.lineno)
+        return visited
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  # as above
+        first, *others = [self.visit(part) for part in node.nodes]
+        return nodes.Filter(first, CONCATENATED, others, [], None, None, lineno=node.lineno)
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # as above
         node.nodes = [self._piece(piece) for piece in node.nodes]
         return node
 

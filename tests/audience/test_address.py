@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from email.headerregistry import Address as MailAddress
 
 import pytest
@@ -67,6 +68,8 @@ def test_normal_form(text: str, key: str) -> None:
         ("a" * 65 + "@example.com", "more than 64"),
         ("ä" * 33 + "@example.com", "more than 64"),
         ("a@" + ".".join(["b" * 60] * 5) + ".com", ""),
+        ("=?utf-8?q?eve?=@example.com", "encoded word"),
+        ('"=?utf-8?b?ZXZl?="@example.com', "encoded word"),
     ],
 )
 def test_refused_with_its_reason(text: str, reason: str) -> None:
@@ -89,6 +92,12 @@ def test_never_anything_but_an_address_or_its_error(text: str) -> None:
     assert parse_address(address.key).key == address.key
 
 
+IDN = (
+    ("bücher.example", "BÜCHER.example", "xn--bcher-kva.example", "XN--BCHER-KVA.Example", "bu\u0308cher.example"),
+    ("例え.example", "xn--r8jz45g.example", "例え。example"),
+    ("example.com", "EXAMPLE.com", "ｅｘａｍｐｌｅ.com"),
+)
+
 label = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,5}[a-zA-Z0-9])?", fullmatch=True)
 
 
@@ -105,6 +114,20 @@ def test_the_quick_way_agrees_with_the_long_one(local: str, labels: list[str]) -
     except AddressError:
         short = ""
     assert short == long
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N"]), min_size=1, max_size=8), st.sampled_from(IDN))
+def test_case_and_spelling_make_no_difference(local: str, domains: tuple[str, ...]) -> None:
+    """An address in capitals, decomposed, or with its domain as U-labels or A-labels is the same mailbox."""
+    keys = set()
+    for spelled in (local, local.upper(), local.casefold(), unicodedata.normalize("NFD", local)):
+        for domain in domains:
+            try:
+                keys.add(parse_address(f"{spelled}@{domain}").key)
+            except AddressError:
+                continue  # too long in one of the forms
+    # Capitals of some letters have no way back: Turkish ı becomes I, which folds to i.
+    assert len(keys) <= 1 or local.upper().casefold() != local.casefold()
 
 
 @given(st.from_regex(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,20}", fullmatch=True))

@@ -96,10 +96,12 @@ def test_a_block_list_is_imported(call: Digest, folder: Path) -> None:
 
 
 def test_forgetting_by_command(call: Digest) -> None:
-    """A person is forgotten, and nothing is held on them then."""
+    """A person is forgotten, and nothing is held on them then but that they were."""
     call("subscribers", "add", "ann@example.com")
     assert call("subscribers", "forget", "Ann@example.com").stdout == "forgotten\n"
-    assert call("subscribers", "show", "ann@example.com").returncode == 1
+    shown = json.loads(call("subscribers", "show", "ann@example.com", "--json").stdout)
+    assert shown.pop("forgotten")
+    assert not any(shown.values())
 
 
 def test_counting_segments(call: Digest) -> None:
@@ -119,3 +121,58 @@ def test_counting_segments(call: Digest) -> None:
     assert len({tuple(v["conditions"]) for v in variants}) > 2
     unknown = call("segments", "2024-nothing")
     assert unknown.returncode == 1
+
+
+def test_a_saved_mapping_is_used_again(call: Digest, folder: Path) -> None:
+    """What --map and --ignore say is saved under a name, listed, used by it, and removed."""
+    (folder / "crm.csv").write_text("E-Mail,Town,Fax\nann@example.com,Ulm,1\n")
+    wrong = call("subscribers", "import", "crm.csv")
+    assert wrong.returncode == 1
+    assert "--map E-Mail=email says which it is" in wrong.stderr
+    options = ("--map", "E-Mail=email", "--map", "Town=city", "--ignore", "Fax", "--save-map", "crm")
+    assert "next time --mapping crm" in call("subscribers", "import", "crm.csv", *options).stdout
+    expected = {"mappings": {"crm": {"map": {"E-Mail": "email", "Town": "city"}, "ignore": ["Fax"]}}}
+    assert json.loads(call("subscribers", "mappings", "--json").stdout) == expected
+    again = json.loads(call("subscribers", "import", "crm.csv", "--mapping", "crm", "--dry-run", "--json").stdout)
+    assert (again["unchanged"], [c["becomes"] for c in again["columns"]]) == (1, ["email", "city", None])
+    assert "did you mean “crm”" in call("subscribers", "import", "crm.csv", "--mapping", "crn").stderr
+    assert call("subscribers", "mappings", "--remove", "crm").stdout == "no mappings are saved\n"
+
+
+def test_columns_are_printed_before_the_import(call: Digest) -> None:
+    """A person sees what each column becomes, its type, how full it is and an example."""
+    lines = call("subscribers", "import", "subscribers/sample.csv", "--dry-run").stdout.splitlines()
+    assert lines[0].split() == ["column", "becomes", "type", "filled", "example"]
+    assert lines[1].split() == ["email", "email", "address", "100%", "maya.lindqvist@example.com"]
+    assert "seats       seats       integer   63.3%  1" in "\n".join(lines)
+
+
+def test_readers_are_listed_in_pages(call: Digest) -> None:
+    """By status, tag and segment, so many a page; a typing mistake names the right word."""
+    call("subscribers", "import", "subscribers/sample.csv")
+    first = call("subscribers", "list", "--limit", "3")
+    assert first.stdout.splitlines()[-1] == "… 1 to 3 of 30; --page 2 goes on"
+    second = json.loads(call("subscribers", "list", "--limit", "3", "--page", "2", "--json").stdout)
+    assert (second["count"], len(second["subscribers"])) == (30, 3)
+    assert not any(row["email"] in first.stdout for row in second["subscribers"])
+    beta = json.loads(call("subscribers", "list", "--segment", "beta and pro", "--json").stdout)
+    assert 0 < beta["count"] < 30
+    assert all("beta" in row["tags"] for row in beta["subscribers"])
+    assert "did you mean “seats”" in call("subscribers", "list", "--segment", "subscriber.seatz > 1").stderr
+
+
+def test_exports_for_other_systems(call: Digest, folder: Path) -> None:
+    """A list written as another system does is recognised as its export."""
+    call("subscribers", "import", "subscribers/sample.csv")
+    for form in ("ghost", "listmonk"):
+        assert call("subscribers", "export", "--format", form, "--out", "out.csv").returncode == 0
+        again = json.loads(call("subscribers", "import", "out.csv", "--dry-run", "--json").stdout)
+        assert again["format"].lower().endswith(f"an export of {form}")
+        assert again["rejected"] == again["added"] == 0
+
+
+def test_the_profile_is_put_where_check_looks(call: Digest, folder: Path) -> None:
+    """`--save` writes it beside the declarations."""
+    call("subscribers", "import", "subscribers/sample.csv")
+    assert call("subscribers", "profile", "--save").stdout == "written to config/profile.json\n"
+    assert json.loads((folder / "config/profile.json").read_text())["readers"] == 30

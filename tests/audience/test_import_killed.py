@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -68,3 +69,57 @@ def test_a_killed_import_is_finished_by_the_next(
     assert len(tokens) == ROWS
     assert halfway.items() <= tokens.items()
     assert sorted(p.name for p in declared.iterdir()) == ["config", "digest.db", "list.csv"]
+
+
+@pytest.mark.parametrize("moment", ["checking 5000", "importing 1000"])
+def test_an_interrupted_import_says_how_to_go_on(
+    moment: str, declared: Path, readers: Readers, write: Callable[..., Path], repository: Path
+) -> None:
+    """Ctrl-C in either pass leaves a whole list, exit code 130 and a line that says what is in and what to do."""
+    (declared / "config/digest.toml").write_text(SETTINGS)
+    file = write("email,plan\n" + "".join(f"reader{n}@example.com,pro\n" for n in range(3 * ROWS)))
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, moment, "--project", declared, "subscribers", "import", file],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+    )
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    connection = open_database(declared / "subscribers/digest.db")
+    inside = Subscribers(connection).count()
+    if moment.startswith("checking"):
+        assert "nothing of it was imported" in said
+        assert inside == 0
+    else:
+        told = re.search(rf"at least ([0-9,]+) of {3 * ROWS:,} rows are in; the same command again does the rest", said)
+        assert told, said
+        assert 0 < int(told[1].replace(",", "")) <= inside < 3 * ROWS
+    assert "Traceback" not in said
+    assert import_list(connection, file, readers).effect.added == 3 * ROWS - inside
+    connection.close()
+
+
+SETTINGS = """
+[newsletter]
+name = "Test Weekly"
+sender = "Test Weekly <weekly@news.example.com>"
+domain = "news.example.com"
+base_url = "https://news.example.com"
+"""
+
+# The command, which gets Ctrl-C from a timer of its own once it has come so far.
+INTERRUPTED = """
+import os, signal, sys, threading
+from digest.cli import importing, main
+what, rows = sys.argv[1].split()
+tell = importing._Progress.__call__
+def told(self, doing, done):
+    tell(self, doing, done)
+    if doing == what and done >= int(rows) and not told.sent:
+        told.sent = True
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+told.sent = False
+importing._Progress.__call__ = told
+main(sys.argv[2:])
+"""

@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import jinja2
 
 from digest.audience.subscriber import Subscriber
-from digest.compose.compiled import CompiledIssue, Condition, Template
-from digest.errors import Place
+from digest.compose.compiled import CompiledIssue
+from digest.compose.handmade import handmade
 from digest.message.audit import audit
 from digest.message.identity import TOKEN
 from digest.message.merge import Identity, Merger
@@ -55,24 +58,13 @@ def sample_issue() -> CompiledIssue:
     text = "Good morning {{ subscriber.name }},\n\n" + f"{_SENTENCE * 4}\n\n" * 12
     text += "{% if segment['pro'] %}For professionals.\n{% endif %}Leave: {{ (links.unsubscribe) | link }}\n"
 
-    def template(source: str) -> Template:
-        tags = source.count("{{") + source.count("{%")
-        return Template(source, tuple(Place("issues/bench.md", n + 1) for n in range(tags)))
-
-    return CompiledIssue(
-        slug="bench",
-        title="Bench",
-        language="en",
-        date="2025-09-12",
-        sender="",
-        reply_to="",
-        audience="true",
-        subject=template("{{ subscriber.name }}, your “briefing”"),
-        preheader=template(""),
-        html=template(html),
-        text=template(text),
+    return handmade(
+        "issues/bench.md",
+        subject="{{ subscriber.name }}, your “briefing”",
+        html=html,
+        text=text,
         segments={"pro": "subscriber.plan == 'pro'"},
-        conditions=(Condition("segment['pro']", Place("issues/bench.md", 3)),),
+        conditions=["segment['pro']"],
     )
 
 

@@ -100,3 +100,24 @@ def test_no_traceback_for_anything_broken(folder, digest) -> None:
     assert "Traceback" not in run.stdout + run.stderr
     for place in ("issues/a.md:1", "issues/b.md:", "config/readers.toml:1", "templates/median/theme.toml:1"):
         assert place in run.stdout
+
+
+def test_a_named_issue_is_tried_for_the_whole_list(folder, digest) -> None:
+    """With a list its readers decide, not made-up ones: errors and warnings are the audit's, with numbers."""
+    _write(folder, "At {{ subscriber.company }}.")
+    rows = folder / "rows.csv"
+    rows.write_text("email,company\n" + "".join(f"r{n}@example.com,{'Co' * (n > 2)}\n" for n in range(30)))
+    assert digest("subscribers", "import", rows, cwd=folder).returncode == 0
+    told = digest("check", "x", cwd=folder)
+    assert told.returncode == 1
+    assert "issues/x.md:6:4: error: `company` is missing for 3 of 30 readers, no fallback" in told.stdout
+    assert "error" not in digest("check", cwd=folder).stdout  # without a name nobody's list is gone through
+
+
+def test_a_clone_without_the_list_knows_its_profile(folder) -> None:
+    """The committed profile says how many lack a value; only a warning, since the place may not be for them."""
+    _write(folder, "At {{ subscriber.company }}, {{ subscriber.city | default('here') }}, {{ subscriber.role }}.")
+    known = {n: {"type": "string", "filled": f, "values": {}} for n, f in (("company", 70), ("city", 1), ("role", 100))}
+    (folder / "config" / "profile.json").write_text(json.dumps({"readers": 100, "attributes": known}))
+    (line,) = [line for line in _told(folder, "x") if "missing" in line]
+    assert line.startswith("issues/x.md:6:4: warning: `company` is missing for 30 of 100 readers, no fallback")

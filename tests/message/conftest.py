@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digest.audience.subscriber import Subscriber
-from digest.compose.compiled import CompiledIssue, Template
+from digest.compose.handmade import handmade
 from digest.errors import Place
 from digest.message.envelope import Message
 from digest.message.merge import Identity, Merger
@@ -32,21 +32,13 @@ IDENTITY = Identity(
     base_url="https://news.example.com",
 )
 
-BASE = CompiledIssue(
-    slug="sample",
-    title="Sample",
-    language="en",
-    date="2025-09-12",
-    sender="",
-    reply_to="",
-    audience="true",
-    subject=Template("A subject"),
-    preheader=Template(""),
-    html=Template("<!DOCTYPE html>\n<p>Hello</p>\n"),
-    text=Template("Hello\n"),
-    constants={"newsletter": {"name": "Salt & Pepper"}, "issue": {"title": "Sample"}},
-    segments={"pro": 'subscriber.plan == "pro"'},
-)
+BASE: dict[str, Any] = {
+    "slug": "sample",
+    "html": "<!DOCTYPE html>\n<p>Hello</p>\n",
+    "text": "Hello\n",
+    "constants": {"newsletter": {"name": "Salt & Pepper"}, "issue": {"title": "Sample"}},
+    "segments": {"pro": 'subscriber.plan == "pro"'},
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,8 @@ class Workshop:
     @staticmethod
     def merger(identity: dict[str, Any] | None = None, **fields: Any) -> Merger:
         """A merger of an issue; a text stands for a template whose k-th tag comes from line k of x.md."""
-        made = {k: _template(v) if k in _TEMPLATES else v for k, v in fields.items()}
-        return Merger(replace(BASE, **made), replace(IDENTITY, **(identity or {})), today=date(2025, 9, 12))
+        compiled = handmade("issues/x.md", **BASE | fields)
+        return Merger(compiled, replace(IDENTITY, **(identity or {})), today=date(2025, 9, 12))
 
     @staticmethod
     def reader(email_: str = "ada@example.com", token: str = "tok3n", **values: Any) -> Subscriber:
@@ -85,16 +77,6 @@ class Workshop:
         assert part is not None
         content: str = part.get_content()
         return content.replace("\r\n", "\n")
-
-
-_TEMPLATES = ("subject", "preheader", "html", "text")
-
-
-def _template(source: str | Template) -> Template:
-    if isinstance(source, Template):
-        return source
-    tags = source.count("{{") + source.count("{%")
-    return Template(source, tuple(Place("issues/x.md", line + 1) for line in range(tags)))
 
 
 @pytest.fixture(scope="session")
