@@ -84,3 +84,17 @@ def parse_share(text: str) -> float:
     if not percent or rest or not share.is_finite() or share < 0:
         raise ValueError(f"“{text}” is no percentage; write a number and %, such as 20%")
     return float(share)
+
+
+def spoken(span: timedelta) -> str:
+    """A span of time as settings have it, the two largest units of it.
+
+    >>> spoken(timedelta(hours=6)), spoken(timedelta(days=3, minutes=2)), spoken(timedelta(seconds=90))
+    ('6h', '3d 2m', '1m 30s')
+    """
+    left, parts = int(span.total_seconds()), []
+    for unit, size in sorted(_SECONDS.items(), key=lambda item: -item[1]):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -141,6 +141,13 @@ def _host(text: str) -> str:
     return bare
 
 
+def _folder_relay(text: str) -> str:
+    kind, colon, folder = text.partition(":")
+    if text and not (colon and kind in ("maildir", "file") and folder):
+        raise ValueError(f"“{text}” is no folder for messages; write maildir:DIR or file:DIR")
+    return _line(text) if text else text
+
+
 def _headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not re.fullmatch(r"[!-9;-~]+", name):  # RFC 5322 section 2.2, ftext
@@ -224,6 +231,7 @@ class SmtpSection(Section):
     rate: Annotated[Rate | None, _parsed(parse_rate)] = None
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = Field(default_factory=dict)
     timeout: float = Field(default=60.0, gt=0, le=3600)
+    messages_per_connection: int = Field(default=1000, ge=1)
 
     @model_validator(mode="after")
     def _login_is_whole_and_safe(self) -> Self:
@@ -251,14 +259,97 @@ class DeliverySection(Section):
     on_unknown: Literal["hold", "resend", "drop"] = "hold"
     retry_for: Annotated[timedelta, _parsed(parse_duration)] = timedelta(hours=24)
     require_test: bool = True
+    require_check: bool = False
+    require_approval: bool = False
     max_change: Annotated[float, _parsed(parse_share)] = 0.2
     durability: Literal["process", "power"] = "process"
+    max_attempts: int = Field(default=40, ge=1)
+    wait_for_relay: Annotated[timedelta, _parsed(parse_duration)] = timedelta(minutes=10)
+    relay: Annotated[str, AfterValidator(_folder_relay)] = ""
+
+
+class WarmUpSection(Section):
+    """``[warm_up]``: how many messages a new domain sends a day until it is known, `growth` more each day."""
+
+    start: Annotated[Rate | None, _parsed(parse_rate)] = None
+    growth: Annotated[float, _parsed(parse_share)] = 0.5
+    end: Annotated[Rate, _parsed(parse_rate)] = Rate(50_000, 86_400)
+
+    @model_validator(mode="after")
+    def _by_the_day_and_upwards(self) -> Self:
+        if {rate.seconds for rate in (self.start, self.end) if rate} - {86_400}:
+            raise ValueError("start and end are by the day; write such as 50/day")
+        if self.start and self.growth <= 0:
+            raise ValueError("growth is nothing; write a share such as 50%")
+        return self
+
+
+class ScheduleSection(Section):
+    """``[schedule]``: what becomes of an issue, or of a reader in their own zone, that is later than `max_late`."""
+
+    max_late: Annotated[timedelta, _parsed(parse_duration)] = timedelta(hours=6)
+    on_late: Literal["hold", "skip", "send"] = "hold"
+    late_readers: Literal["send", "skip"] = "send"
+
+
+_EVENTS = ("start", "end", "held", "failed")
+
+
+def _events(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in _EVENTS:
+            raise ValueError(f"“{name}” is nothing that is told; one of: {', '.join(_EVENTS)}")
+    return names
+
+
+class NotifySection(Section):
+    """``[notify]``: who hears of what `digest run-due` does; `heartbeat` is fetched (GET) after it went well."""
+
+    editor: Address | None = None
+    on: Annotated[tuple[str, ...], AfterValidator(_events)] = _EVENTS
+    heartbeat: Url | None = None
 
 
 class PaceSection(Section):
     """``[pace."gmail.com"]``: how fast one provider's readers are sent to."""
 
     rate: Annotated[Rate, _parsed(parse_rate)]
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            raise ValueError(f"“{text}” is no address; write one such as 127.0.0.1 or 10.0.0.0/8") from error
+    return texts
+
+
+class WebSection(Section):
+    """``[web]``: the public pages of ``digest serve``.
+
+    `proxies` are addresses whose ``X-Forwarded-For`` is believed; `tags` those that readers may choose for
+    themselves; `pictures` the folder whose files are shown under ``/assets``.
+    """
+
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
+    theme: Line | None = None
+    tags: tuple[Line, ...] = ()
+    pictures: Path = Path("pictures")
+
+
+class SignupSection(Section):
+    """``[signup]``: joining by the public page.
+
+    `per_client` and `overall` bound how many may ask; `wording` is what they agree to, else the page's own words.
+    """
+
+    enabled: bool = False
+    per_client: Annotated[Rate, _parsed(parse_rate)] = Rate(5, 3_600)
+    overall: Annotated[Rate, _parsed(parse_rate)] = Rate(600, 3_600)
+    wording: str = ""
 
 
 class DkimSection(Section):

@@ -31,9 +31,14 @@ from digest.sections import (
     DkimSection,
     Domain,
     NewsletterSection,
+    NotifySection,
     PaceSection,
+    ScheduleSection,
+    SignupSection,
     SmtpSection,
     UnsubscribeSection,
+    WarmUpSection,
+    WebSection,
     check_database,
 )
 from digest.toml import Toml, read_toml
@@ -63,11 +68,17 @@ class Settings(BaseSettings):
     unsubscribe: UnsubscribeSection = UnsubscribeSection()
     bounces: BouncesSection = BouncesSection()
     smtp: SmtpSection = SmtpSection()
+    relays: dict[str, SmtpSection] = Field(default_factory=dict)
     assets: AssetsSection = AssetsSection()
     delivery: DeliverySection = DeliverySection()
     dkim: DkimSection = DkimSection()
+    warm_up: WarmUpSection = WarmUpSection()
     pace: dict[Domain, PaceSection] = Field(default_factory=dict)
+    schedule: ScheduleSection = ScheduleSection()
+    notify: NotifySection = NotifySection()
     authors: dict[str, Author] = Field(default_factory=dict)
+    web: WebSection = WebSection()
+    signup: SignupSection = SignupSection()
 
     @classmethod
     def settings_customise_sources(
@@ -83,7 +94,7 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """The secret values, to keep them out of whatever is printed."""
-        values = (self.smtp.password, self.dkim.key)
+        values = (self.smtp.password, *(relay.password for relay in self.relays.values()), self.dkim.key)
         return tuple(v.get_secret_value() for v in values if v is not None)
 
 
@@ -232,10 +243,15 @@ def _file_layer(toml: Toml) -> _Layer:
             f"set {PREFIX}{'__'.join(keys).upper()} in the environment or in {ENV_FILE}",
             code="secret-in-file",
         )
-        for keys in _SECRETS
+        for keys in (*_SECRETS, *(("relays", name, "password") for name in _tables(toml.data, "relays")))
         if _Layer(toml.data).holds(keys)
     ]
     return _Layer(toml.data, toml=toml, problems=tuple(problems))
+
+
+def _tables(data: Mapping[str, Any], name: str) -> Iterable[str]:
+    tables = data.get(name)
+    return tables if isinstance(tables, Mapping) else ()
 
 
 def _nested(overrides: Mapping[str, object]) -> dict[str, Any]:

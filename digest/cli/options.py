@@ -20,6 +20,7 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,8 +38,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _environment_secrets() -> tuple[str, ...]:
     """Known before any settings are read, so that not even a failure to read them shows one."""
-    names = ("DIGEST_SMTP__PASSWORD", "DIGEST_DKIM__KEY")
-    return tuple(value for name, value in os.environ.items() if name.upper() in names)
+    secret = re.compile(r"DIGEST_(SMTP__PASSWORD|RELAYS__.+__PASSWORD|DKIM__KEY)", re.IGNORECASE)
+    return tuple(value for name, value in os.environ.items() if secret.fullmatch(name))
 
 
 @dataclass(slots=True)

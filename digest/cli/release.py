@@ -9,7 +9,7 @@ from digest.delivery.desk import open_desk
 @command("release", short_help="Release an issue that is held.")
 @issue_argument
 def cli(session: Session, issue: str) -> None:
-    """Let ISSUE go on. It is sent by the next `digest send`, not by this command."""
+    """Let ISSUE go on. It is sent by the next `digest send` or `digest run-due`, not by this command."""
     with open_desk(session.newsletter()) as desk:
         slug = desk.slug(issue)
         run = desk.runs.latest(slug)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from digest.cli.apart import compose_apart
+from digest.cli.apart import check_apart, compose_apart
 from digest.cli.options import Session, command, issue_argument
 from digest.cli.status import account_lines, moment
 from digest.compose.compiled import CompiledIssue
@@ -18,9 +19,12 @@ from digest.delivery.deliver import deliver, rehearse
 from digest.delivery.desk import open_desk
 from digest.delivery.guards import GUARDS
 from digest.delivery.plan import Plan, by_reason
-from digest.delivery.progress import ProgressLine, ProgressLog, span, unwatched
+from digest.delivery.progress import ProgressLine, ProgressLog, Watch, span, unwatched
 from digest.errors import HeldError, InputError, UsageError
 from digest.newsletter import Newsletter
+
+if TYPE_CHECKING:
+    from digest.delivery.metrics import Metered
 
 _VARIANTS_SHOWN = 8
 
@@ -47,6 +51,13 @@ _VARIANTS_SHOWN = 8
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", help="How progress is written to stderr."
 )
+@click.option("--relay", metavar="maildir:DIR|file:DIR", help="Into files in place of the relay; with --dry-run too.")
+@click.option(
+    "--metrics",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep the accounts in FILE for Prometheus while it is sent (node-exporter's textfile form).",
+)
 def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     session: Session,
     issue: str,
@@ -61,6 +72,8 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     new_readers: bool,
     wait: bool,
     log_format: str,
+    relay: str | None,
+    metrics: Path | None,
 ) -> int:
     """Send ISSUE to everybody who is still to get it.
 
@@ -69,7 +82,7 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     Leaves with 0 when it is done, 1 when something written is wrong, 3 when a person must decide, 75 when
     the rest goes on later, 130 when interrupted.
     """
-    newsletter = session.newsletter()
+    newsletter = session.newsletter({"delivery.relay": relay} if relay else None)
     if dry_run:
         return _dry_run(session, newsletter, issue, out)
     if out:
@@ -80,18 +93,31 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
         raise UsageError("--limit and --new-readers do not go together: send to the sample first")
     slug, compiled = _compose(newsletter, issue)
     log = ProgressLog(sys.stderr) if log_format == "json" else None
+    watch: Watch = log or (unwatched if session.json else ProgressLine(sys.stderr))
+    metered = _metered(newsletter, slug, metrics, watch) if metrics else None
     report = deliver(
         newsletter,
         slug,
         compiled,
         Wishes(limit, unknown, accept_change, again, frozenset(overrides), new_readers, wait),
         confirm=lambda agenda: _confirm(session, agenda, yes=yes),
-        watch=log or (unwatched if session.json else ProgressLine(sys.stderr)),
+        watch=metered or watch,
         say=log.say if log else session.warn,
+        check=lambda: check_apart(newsletter, newsletter.find_issue(slug))[1],
     )
+    if metered:
+        metered.write()
     _tell(session, report)
     session.result({"issue": slug, "exit_code": report.exit_code, **report.accounts.to_dict()})
     return report.exit_code
+
+
+def _metered(newsletter: Newsletter, slug: str, file: Path, watch: Watch) -> Metered:
+    from digest.delivery.metrics import Metered  # only for those who ask
+
+    metered = Metered(newsletter, slug, file, watch)
+    metered.write()  # so that a file that can't be written is known before anything is sent
+    return metered
 
 
 def _compose(newsletter: Newsletter, name: str) -> tuple[str, CompiledIssue | None]:
@@ -114,7 +140,11 @@ def _dry_run(session: Session, newsletter: Newsletter, name: str, out: Path | No
     session.say(f"Dry run of {compiled.slug}: nothing is sent, nothing is recorded.")
     for line in plan_lines(plan):
         session.say(line)
+    for warning in plan.warnings:
+        session.warn(str(warning))
     session.say(f"A message of each variant is in {folder}")
+    if newsletter.settings.delivery.relay:
+        session.say(f"Every reader's message is in {newsletter.settings.delivery.relay}")
     session.result(
         {
             "issue": compiled.slug,
@@ -125,6 +155,7 @@ def _dry_run(session: Session, newsletter: Newsletter, name: str, out: Path | No
             "planned": plan.planned,
             "variants": [{"name": v.name, "readers": v.readers} for v in plan.variants],
             "largest": plan.largest,
+            "warnings": [str(warning) for warning in plan.warnings],
             "samples": str(folder),
         }
     )
@@ -156,6 +187,8 @@ def _confirm(session: Session, agenda: Agenda, *, yes: bool) -> None:
     session.say(f"{agenda.slug}: “{agenda.title}”")
     for line in plan_lines(agenda.plan) if agenda.plan else account_lines(agenda.accounts):
         session.say(line)
+    for warning in agenda.plan.warnings if agenda.plan else ():
+        session.warn(f"  {warning}")
     for note in agenda.notes:
         session.warn(f"  note: {note}")
     session.say(f"To {readers(agenda.readers)}, through {agenda.relay}.")
@@ -202,6 +235,11 @@ def _next_steps(report: RunReport) -> list[str]:
     elif accounts.deferred and report.next_attempt is not None:
         lines.append(
             f"{accounts.deferred} deferred; go on after {moment(report.next_attempt)} with: digest send {slug}"
+        )
+    elif report.later and report.next_attempt is not None:
+        lines.append(
+            f"{readers(report.later)} get it at their own time, the next at {moment(report.next_attempt)}:"
+            f" digest run-due, or digest send {slug} then"
         )
     elif accounts.missing and not report.flag:
         lines.append(f"{readers(accounts.missing)} still to get it; go on with: digest send {slug}")

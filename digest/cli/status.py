@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from digest.delivery.accounts import Accounts
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.ledger import Entry
 from digest.delivery.plan import by_reason
+from digest.delivery.providers import identifier
 from digest.delivery.runs import Run
 from digest.errors import InputError, Problem, UsageError
 
@@ -36,14 +38,20 @@ STATES = (
 @click.argument("issue", metavar="[ISSUE]", required=False)
 @click.option("--readers", "state", type=click.Choice(STATES), help="List the readers in this state.")
 @click.option("--watch", is_flag=True, help="Show it again and again, for as long as it is being sent.")
-def cli(session: Session, issue: str | None, state: str | None, watch: bool) -> None:
+@click.option("--format", "form", type=click.Choice(["text", "prometheus"]), default="text", help="How it is printed.")
+def cli(session: Session, issue: str | None, state: str | None, watch: bool, form: str) -> None:
     """Show where every reader of ISSUE is; without ISSUE, all runs.
 
     At every moment: candidates = planned + excluded, and planned is the sum of all states.
     """
     if watch and (issue is None or state or session.json):
         raise UsageError("--watch goes with an ISSUE, and neither with --readers nor with --json")
+    if form == "prometheus" and (state or watch or session.json):
+        raise UsageError("--format prometheus goes neither with --readers nor with --watch nor with --json")
     with open_desk(session.newsletter()) as desk:
+        if issue is None and form == "prometheus":
+            _metrics(session, desk, desk.runs.all())
+            return
         if issue is None:
             _all(session, desk)
             return
@@ -53,12 +61,21 @@ def cli(session: Session, issue: str | None, state: str | None, watch: bool) -> 
             raise InputError(
                 Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run")
             )
+        if form == "prometheus":
+            _metrics(session, desk, [run])
+            return
         if watch:
             _watch(session, desk, run)
         if state is None:
             _one(session, desk, run)
         else:
             _readers(session, desk, run, state)
+
+
+def _metrics(session: Session, desk: Desk, runs: Iterable[Run]) -> None:
+    from digest.delivery.metrics import prometheus, sample  # only for those who ask
+
+    session.say(prometheus(sample(desk, run) for run in runs).rstrip())
 
 
 def _all(session: Session, desk: Desk) -> None:
@@ -84,6 +101,8 @@ def _one(session: Session, desk: Desk, run: Run) -> None:
     again_at = desk.ledger(run).next_attempt()
     if again_at is not None:
         session.say(f"  next attempt {moment(again_at)}")
+    for domain, until in desk.resting().items():
+        session.say(f"  {domain} asked for less, and is left alone until {moment(until)}")
     if accounts.unknown:
         session.say(f"  unknown: the relay may have it or not; digest send {run.slug} --unknown resend|drop")
     for problem in accounts.problems():
@@ -96,7 +115,7 @@ def _watch(session: Session, desk: Desk, run: Run) -> None:
     shown = ""
     while desk.is_running(run):
         accounts = desk.accounts(run)
-        parts = [f"{number} {name}" for name in STATES if (number := _number(accounts, name))]
+        parts = [f"{number} {name}" for name in STATES if (number := accounts.number(name))]
         line = f"{accounts.settled} of {accounts.planned}: {', '.join(parts)}"
         if line != shown:
             session.say(line)
@@ -104,19 +123,21 @@ def _watch(session: Session, desk: Desk, run: Run) -> None:
         time.sleep(_LOOK_AGAIN)
 
 
-def _number(accounts: Accounts, state: str) -> int:
-    value: int | Mapping[str, int] = getattr(accounts, state)
-    return value if isinstance(value, int) else sum(value.values())
-
-
 def _readers(session: Session, desk: Desk, run: Run, state: str) -> None:
-    answer = []
-    for entry in desk.ledger(run).entries(state):
-        if session.json:
-            answer.append(_plain(entry))
-        else:
+    """One by one as they are read: a list of a million is no reason to hold it."""
+    entries = desk.ledger(run).entries(state)
+    if not session.json:
+        for entry in entries:
             session.say(_line(entry))
-    session.result({"issue": run.slug, "state": state, "readers": answer})
+        return
+    head = json.dumps({"issue": run.slug, "state": state})[:-1]
+    click.echo(f'{head}, "readers": [', nl=False)
+    for number, entry in enumerate(entries):
+        click.echo(
+            ("," if number else "") + "\n  " + session.redacted(json.dumps(_plain(entry), ensure_ascii=False)), nl=False
+        )
+    click.echo("\n]}")
+    session.answered = True
 
 
 def summary(desk: Desk, run: Run, accounts: Accounts) -> dict[str, object]:
@@ -130,6 +151,7 @@ def summary(desk: Desk, run: Run, accounts: Accounts) -> dict[str, object]:
         "ended_at": iso(run.ended_at),
         "next_attempt_at": iso(again_at),
         "overrides": list(run.overrides),
+        "resting": {domain: iso(until) for domain, until in desk.resting().items()},
         **accounts.to_dict(),
     }
 
@@ -152,7 +174,7 @@ def account_lines(accounts: Accounts | None) -> list[str]:
         ("candidates", accounts.candidates, ""),
         ("excluded", excluded, by_reason(accounts.excluded)),
         ("planned", accounts.planned, ""),
-        ("accepted", accounts.accepted, "by the relay"),
+        ("accepted", accounts.accepted, _accepted(accounts)),
         ("bounced", accounts.bounced, "refused for the recipient"),
         ("rejected", accounts.rejected, "refused for the message, or not to be made"),
         ("expired", accounts.expired, "retries ran out"),
@@ -168,6 +190,11 @@ def account_lines(accounts: Accounts | None) -> list[str]:
         for name, number, what in rows
         if number or name in always
     ]
+
+
+def _accepted(accounts: Accounts) -> str:
+    later = by_reason(accounts.accepted_later)
+    return f"by the relay; later {later}" if later else "by the relay"
 
 
 def moment(microseconds: int) -> str:
@@ -190,9 +217,11 @@ def _line(entry: Entry) -> str:
     who = entry.email or f"subscriber {entry.subscriber_id} (forgotten)"
     said = " ".join(str(part) for part in (entry.code, entry.reply) if part)
     again = f", next attempt {moment(entry.next_attempt_at)}" if entry.next_attempt_at else ""
-    return f"{who}: {said or '-'}{again}"
+    by = f", by {entry.relay}" if entry.relay else ""
+    return f"{who}: {said or '-'}{by}{again}"
 
 
 def _plain(entry: Entry) -> dict[str, object]:
     moments = {"next_attempt_at": iso(entry.next_attempt_at), "updated_at": iso(entry.updated_at)}
-    return asdict(entry) | moments
+    names = {"relay_id": identifier(entry.reply) or None} if entry.state == "accepted" else {}
+    return asdict(entry) | moments | names

@@ -3,7 +3,9 @@
 From the top: `deliver` (a real run, or its rest) and `trial` (tests) begin at a `desk`, the newsletter with
 its database open. `plan` and `guards` decide before anything is sent; `run` sends; `relay` is the only one
 that knows SMTP; `classify` says what a reply means, `retry`, `pace` and `streak` what follows from it;
-`ledger` and `runs` keep it, `storage` says how durably; `lock` lets one process at a time send a run.
+`ledger` and `runs` keep it, `storage` says how durably; `lock` lets one process at a time send a run. `lanes`
+makes connections, loses and finds them again; `keeping` shares the pace with other processes, `failover` goes to
+the next relay, `folder` writes files in place of one. Afterwards: `later`, `afterwards` and `reach`, `metrics`.
 
 What is promised, per reader:
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Accounts:
     """How many readers are where, at one moment.
 
-    `excluded` and `withdrawn` are by reason. `waiting` includes the readers whose message a running
+    `excluded` and `withdrawn` are by reason; `accepted_later` are those of the accepted who bounced, complained
+    or left afterwards, by kind: *accepted* stays what it was. `waiting` includes the readers whose message a running
     process is handing over right now (`in_flight`); when no process is running, those are `unknown`.
 
     >>> Accounts(candidates=4, excluded={"unsubscribed": 1}, planned=3, accepted=2, waiting=1).problems()
@@ -32,6 +33,7 @@ class Accounts:
     withdrawn: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
     in_flight: int = 0
+    accepted_later: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settled(self) -> int:
@@ -43,6 +45,15 @@ class Accounts:
     def missing(self) -> int:
         """Readers a further run would try."""
         return self.waiting + self.deferred
+
+    def number(self, state: str) -> int:
+        """How many readers are in a state, for whatever reason.
+
+        >>> Accounts(withdrawn={"unsubscribed": 1, "cancelled": 2}).number("withdrawn")
+        3
+        """
+        value: int | Mapping[str, int] = getattr(self, state)
+        return value if isinstance(value, int) else sum(value.values())
 
     def problems(self) -> list[str]:
         """What does not add up; empty always, or digest is broken."""
@@ -76,6 +87,8 @@ class Accounts:
             "withdrawn": sum(self.withdrawn.values()),
             "waiting": self.waiting,
             "in_flight": self.in_flight,
+            "accepted_later": sum(self.accepted_later.values()),
+            "accepted_later_by_kind": dict(sorted(self.accepted_later.items())),
             "excluded_by_reason": dict(sorted(self.excluded.items())),
             "withdrawn_by_reason": dict(sorted(self.withdrawn.items())),
         }

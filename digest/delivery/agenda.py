@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from digest.delivery.accounts import Accounts
@@ -20,6 +20,10 @@ class Wishes:
     (else as the settings say). `accept_change`: go on with the changed text. `again`: although the content
     went out under another slug. `overrides`: guards to pass over. `new_readers`: also those who came
     after the plan. `wait`: stay until no retry is left. `eager`: try deferred readers at once.
+
+    For `digest run-due`, where nobody sits before it: `unattended`. `retries_only`: nobody who was never tried.
+    `due`: the moment (microseconds since the epoch) of the readers of each zone; None stands for no zone.
+    `late_before`: those whose moment came before this one do not get it any more. `seconds`: stop after so many.
     """
 
     limit: int | None = None
@@ -30,6 +34,11 @@ class Wishes:
     new_readers: bool = False
     wait: bool = False
     eager: bool = True
+    unattended: bool = False
+    retries_only: bool = False
+    due: Mapping[str | None, int] | None = None
+    late_before: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ class RunReport:
     """How the run stands when the process leaves it.
 
     `tried` readers in `seconds` by this process. `trouble` stopped it early. `next_attempt` is the moment
-    of the next retry in microseconds since the epoch.
+    of the next retry in microseconds since the epoch, or of the next reader whose time has not come: `later`
+    is how many those are.
     """
 
     run: Run
@@ -66,6 +76,7 @@ class RunReport:
     flag: Flag | None = None
     next_attempt: int | None = None
     notes: tuple[str, ...] = ()
+    later: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -76,7 +87,7 @@ class RunReport:
             return HeldError.exit_code
         if self.trouble is not None:
             return self.trouble.exit_code
-        return 75 if self.accounts.deferred else 0
+        return 75 if self.accounts.deferred or self.later else 0
 
 
 Confirm = Callable[[Agenda], None]

@@ -30,18 +30,24 @@ class Books:
     _streak: Streak = field(default_factory=Streak)
     _refuses_all: bool = False
     _broken_off: int = 0
+    _relay: str | None = None
     _doubtful: dict[int, str] = field(default_factory=dict)
     """Readers whose address is dead by the word of a relay that has accepted nobody yet, with its reply."""
 
-    def settle(self, row: Row, outcome: Outcome, *, accepted_another: bool) -> DigestError | None:
+    def settle(
+        self, row: Row, outcome: Outcome, *, accepted_another: bool, relay: str | None = None
+    ) -> DigestError | None:
         """Note an outcome. Returns why nothing more should be sent, when it comes to that.
 
-        `accepted_another`: the connection has accepted a message. Raises what `Ledger.flush` raises.
+        `accepted_another`: the connection has accepted a message. `relay`: which one answered, where that is
+        kept. Raises what `Ledger.flush` raises.
         """
-        if broken_off := _broke_off(outcome):
-            self._broken_off += 1
-        else:
+        self._relay = relay
+        broken_off = _broke_off(outcome)
+        if not broken_off:
             self._broken_off = 0
+        elif not accepted_another:  # else the relay may have gone down under all connections at once
+            self._broken_off += 1
         match outcome:
             case Accepted(code, reply):
                 self._note(row, Settled("accepted", code, reply=reply))
@@ -67,6 +73,7 @@ class Books:
 
     def reject(self, row: Row, reason: str) -> None:
         """Note that a message can't be made."""
+        self._relay = None
         self._note(row, Settled("rejected", reply=storable(reason)))
 
     def withdraw(self, row: Row, reason: str) -> None:
@@ -85,7 +92,7 @@ class Books:
         self.ledger.flush()
 
     def _note(self, row: Row, result: Settled) -> None:
-        self.ledger.settle(row, result)
+        self.ledger.settle(row, result, self._relay)
         self.counts[result.state] += 1
 
     def _try_again(self, row: Row, code: int, reply: str) -> None:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from math import inf
 from pathlib import Path
 
+from digest.audience.database import now
+from digest.audience.readers import load_readers
 from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import CompiledIssue
 from digest.delivery import guards
@@ -20,15 +22,17 @@ from digest.delivery.agenda import Agenda, Confirm, RunReport, Wishes, agreed
 from digest.delivery.books import Books, UnknownPolicy
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.folder import FolderRelay
+from digest.delivery.ledger import Ledger
 from digest.delivery.lock import sole_sender
-from digest.delivery.plan import Candidate, Plan, Planner, by_reason, check
+from digest.delivery.plan import Candidate, Plan, Planner, by_reason, check, variant_name
 from digest.delivery.progress import Watch, unwatched
 from digest.delivery.queue import PATIENCE, Queue
 from digest.delivery.relay import Relay, unmarked
 from digest.delivery.retry import RetryPolicy
 from digest.delivery.run import Sender
 from digest.delivery.runs import Head, Run
-from digest.errors import HeldError
+from digest.delivery.sentlog import SentLog
+from digest.errors import HeldError, LaterError, Problem
 from digest.message.envelope import Message
 from digest.message.merge import MergeError, Merger
 from digest.newsletter import Newsletter
@@ -48,17 +52,21 @@ def deliver(
     confirm: Confirm = agreed,
     watch: Watch = unwatched,
     say: Callable[[str], None] = lambda _text: None,
+    check: Callable[[], Sequence[Problem]] | None = None,
 ) -> RunReport:
     """Send the issue to everybody who is still to get it.
 
     `compiled` may be None only for an issue whose run has begun: a run goes on with what it stored.
     `relay` is that of the settings by default; `watch` hears how far it is, `say` what can't wait.
+    `check` finds the problems of the issue, where ``delivery.require_check`` asks for it.
 
     Raises `InputError` (the audit), `HeldError` (a guard, a flag, nobody agreed), `LaterError` (another
     process is sending it). What stops a run once it is under way is in the report, with the accounts.
     """
     with open_desk(newsletter) as desk:
-        clerk = _Clerk(desk, wishes, relay or desk.relay(), desk.sign(), confirm, watch, say)
+        log = SentLog(newsletter, desk.storage)
+        log.require_no_gap()
+        clerk = _Clerk(desk, wishes, relay or desk.relay(say), desk.sign(), confirm, watch, say, log, check)
         run = desk.runs.latest(slug)
         if run is None or run.state == "new":
             if compiled is None:
@@ -66,8 +74,10 @@ def deliver(
             _obey(run)
             run = clerk.begin(compiled)
             with sole_sender(newsletter.database, run.id):
+                clerk.leave_out_late(run)
                 return clerk.send(run)
         with sole_sender(newsletter.database, run.id):
+            clerk.leave_out_late(run)
             return clerk.go_on(desk.runs.get(run.id), compiled)
 
 
@@ -82,27 +92,34 @@ class _Clerk:
     confirm: Confirm
     watch: Watch
     say: Callable[[str], None]
+    log: SentLog
+    check: Callable[[], Sequence[Problem]] | None = None
 
     def begin(self, compiled: CompiledIssue) -> Run:
         """Plan, audit, guards, consent; then the run is on record, and nothing is sent yet."""
-        desk, settings = self.desk, self.desk.newsletter.settings
+        desk = self.desk
         desk.require_subscribers()
-        planner = Planner(desk.merger(compiled), desk.now(), desk.subscribers.candidates)
+        declared = load_readers(desk.newsletter.root)
+        planner = Planner(desk.merger(compiled), desk.now(), desk.subscribers.candidates, readers=declared)
         desk.runs.stage(planner.rows())
         plan = planner.plan()
         if plan.planned == 0:
             raise HeldError(f"nobody would get {compiled.slug}: {by_reason(plan.head.excluded)}")
         if not self.wishes.again:
             guards.same_content(desk.runs, compiled)
-        unmet = guards.before_run(settings, desk.runs, compiled, plan.planned)
+        unmet = guards.before_run(desk.newsletter, desk.runs, compiled, plan.planned, self.check)
         overridden = guards.require(unmet, self.wishes.overrides)
         readers = min(plan.planned, self.wishes.limit or plan.planned)
         notes = [f"overridden: {guard}" for guard in sorted(overridden)]
-        if not settings.unsubscribe.url and not settings.unsubscribe.mailto:
+        leave = desk.newsletter.settings.unsubscribe
+        if not leave.url and not leave.mailto:
             notes.append("there is no way to unsubscribe yet: set url or mailto under [unsubscribe]")
+        if desk.newsletter.settings.delivery.relay:
+            notes.append("into files, but on record: nobody of these is sent it again (--dry-run records nothing)")
         self.confirm(self._agenda(compiled, readers, notes, plan=plan))
         _publish(desk, compiled)
-        return desk.runs.begin(compiled, plan.head, overridden)
+        wishes = self.wishes
+        return desk.runs.begin(compiled, plan.head, overridden, goes_on=wishes.limit is None, due=wishes.due)
 
     def go_on(self, run: Run, compiled: CompiledIssue | None) -> RunReport:
         """The rest of a run that has begun, whether it was interrupted or has ended.
@@ -123,17 +140,23 @@ class _Clerk:
         accounts = ledger.accounts()
         if readers == 0:
             desk.runs.finish(run.id, done=not accounts.missing and not accounts.unknown)
-            return RunReport(desk.runs.get(run.id), accounts, notes=notes)
+            return RunReport(
+                desk.runs.get(run.id), accounts, notes=notes, later=ledger.later(), next_attempt=ledger.next_attempt()
+            )
         overridden = self._check_switch(run, text) if switches else frozenset()
         self.confirm(self._agenda(text, readers, notes, accounts=accounts))
-        if switches:
-            _publish(desk, text)
-            desk.runs.override(run.id, overridden)
-            desk.runs.change(run.id, text)
         if self.wishes.new_readers and head.planned:
             desk.runs.join(run.id, head)
         if self._on_unknown == "resend":
             ledger.settle_unknown("resend")
+        if switches:
+            _publish(desk, text)
+            desk.runs.override(run.id, overridden)
+            merger = desk.merger(text)
+            desk.runs.stage((reader.id, variant_name(merger.variant(reader))) for reader in self._missing(run))
+            desk.runs.change(run.id, text)
+        if self.wishes.limit is None and not self.wishes.unattended:
+            desk.runs.agree(run.id, goes_on=True)
         return self.send(run)
 
     @property
@@ -193,10 +216,21 @@ class _Clerk:
         """How many are to be tried, those in doubt who are to get it again among them."""
         ledger = self.desk.ledger(run)
         resend = self._on_unknown == "resend"
-        if self.wishes.limit is not None:
-            return ledger.missing_of(ledger.sample(self.wishes.limit), or_unknown=resend)
+        if (only := self._only(ledger)) is not None:
+            return ledger.missing_of(only, or_unknown=resend)
         accounts = ledger.accounts()
-        return accounts.missing + (accounts.unknown if resend else 0)
+        return accounts.missing - ledger.later() + (accounts.unknown if resend else 0)
+
+    def _only(self, ledger: Ledger) -> frozenset[int] | None:
+        """The readers that are to be tried; None for all who are missing."""
+        if self.wishes.retries_only:
+            return ledger.ripe()
+        return None if self.wishes.limit is None else ledger.sample(self.wishes.limit)
+
+    def leave_out_late(self, run: Run) -> None:
+        """Withdraw the readers whose own moment is too long ago, where that is asked for."""
+        if self.wishes.late_before is not None and run.flag is None:
+            self.desk.ledger(run).leave_out_late(self.wishes.late_before)
 
     def _agenda(
         self,
@@ -215,32 +249,43 @@ class _Clerk:
         ledger = desk.ledger(run)
         if wishes.eager:
             ledger.ripen()
+        retry = RetryPolicy(settings.delivery.retry_for, most=settings.delivery.max_attempts)
         sender = Sender(
             self.relay,
             desk.runs,
             Queue(
-                Books(ledger, RetryPolicy(settings.delivery.retry_for), self._on_unknown),
+                Books(ledger, retry, self._on_unknown),
                 desk.subscribers,
                 desk.merger(desk.runs.compiled(run.id)),
                 desk.pace(),
                 zone=desk.now().tzinfo or UTC,
-                only=ledger.sample(wishes.limit) if wishes.limit is not None else None,
+                only=self._only(ledger),
                 patience=inf if wishes.wait else PATIENCE,
             ),
             connections=settings.smtp.connections,
             total=self._to_try(run),
             wait=wishes.wait,
+            wait_for_relay=settings.delivery.wait_for_relay.total_seconds(),
+            several=desk.has_several_relays,
             sign=self.sign,
             watch=self.watch,
             say=self.say,
         )
-        asyncio.run(sender.run())
+        self.log.begins(run)
+        sender.watch = self.log.watching(run, ledger.accounts().accepted, sender.watch)
+        asyncio.run(_within(wishes.seconds, sender))
+        if sender.tried:
+            desk.runs.note_sending(run.id, now() - int(sender.seconds * 1e6), sender.seconds, sender.tried)
         if sender.flag == "cancel":
             desk.runs.cancel(run.id)
         accounts = ledger.accounts()
         desk.runs.finish(run.id, done=not accounts.missing and not accounts.unknown)
+        if sender.interrupted and not wishes.unattended:
+            desk.runs.agree(run.id, goes_on=False)  # whoever stopped it is there to say how it goes on
+        run = desk.runs.get(run.id)
+        self.log.ended(run, accounts.accepted)
         return RunReport(
-            desk.runs.get(run.id),
+            run,
             accounts,
             tried=sender.tried,
             seconds=sender.seconds,
@@ -248,7 +293,16 @@ class _Clerk:
             interrupted=sender.interrupted,
             flag=sender.flag,
             next_attempt=ledger.next_attempt(),
+            later=ledger.later(),
         )
+
+
+async def _within(seconds: float | None, sender: Sender) -> None:
+    """Runs `sender`; after `seconds` nothing more is begun."""
+    if seconds is not None:
+        over = LaterError("the time it was given is over")
+        asyncio.get_running_loop().call_later(max(0.0, seconds), sender.halt, over)
+    await sender.run()
 
 
 def _publish(desk: Desk, compiled: CompiledIssue) -> None:
@@ -276,10 +330,11 @@ def _obey(run: Run | None) -> None:
 
 
 def rehearse(newsletter: Newsletter, compiled: CompiledIssue, out: Path | None = None) -> Plan:
-    """A dry run: everything but the relay and the records.
+    """A dry run: everything but the records, and a relay that sends.
 
-    Merges for every reader, and writes a message of each variant (of 50 at most) to the folder `out`.
-    Raises `InputError` with all problems of the audit.
+    Audits every reader, and writes a message of each variant (of 50 at most) to the folder `out`; where the
+    settings name a folder for a relay (``delivery.relay``), every reader's message to that.
+    Raises `InputError` with all problems of the audit, `HeldError` when a file can't be written.
     """
     samples: list[Message] = []
 
@@ -289,10 +344,19 @@ def rehearse(newsletter: Newsletter, compiled: CompiledIssue, out: Path | None =
 
     with open_desk(newsletter) as desk:
         desk.require_subscribers()
-        plan = Planner(desk.merger(compiled), desk.now(), desk.subscribers.candidates, keep).finished()
+        declared, merger = load_readers(newsletter.root), desk.merger(compiled)
+        plan = Planner(merger, desk.now(), desk.subscribers.candidates, keep, declared).finished()
+        if newsletter.settings.delivery.relay:
+            asyncio.run(_write(desk.relay(), _everybody(desk, merger)))
     if out is not None:
         asyncio.run(_write(FolderRelay(out), samples))
     return plan
+
+
+def _everybody(desk: Desk, merger: Merger) -> Iterator[Message]:
+    for subscriber, excluded in desk.subscribers.candidates():
+        if excluded is None and merger.gets(subscriber):
+            yield merger.message(subscriber, date=desk.now(), purpose="dry")
 
 
 async def _write(relay: Relay, messages: Iterable[Message]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -10,14 +11,16 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from digest.audience.database import open_database
+from digest.audience.received import Received
 from digest.audience.store import Subscribers
 from digest.compose.compiled import CompiledIssue
 from digest.delivery.accounts import Accounts
-from digest.delivery.ledger import Ledger, attempts_since
+from digest.delivery.keeping import Table
+from digest.delivery.ledger import Ledger
 from digest.delivery.lock import is_running
-from digest.delivery.pace import Pace
+from digest.delivery.pace import DOMAIN, RELAY, Pace, warmed_up
 from digest.delivery.providers import PROVIDERS, Provider
-from digest.delivery.relay import Relay, SmtpRelay
+from digest.delivery.relay import Relay, SmtpRelay, relay_name
 from digest.delivery.runs import Run, Runs
 from digest.delivery.signing import signing
 from digest.delivery.storage import Storage, storage_errors
@@ -25,8 +28,7 @@ from digest.errors import InputError, Place, Problem
 from digest.message.envelope import Message
 from digest.message.merge import Identity, Merger
 from digest.newsletter import Newsletter
-from digest.quantities import Rate
-from digest.settings import Settings
+from digest.sections import SmtpSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +47,83 @@ class Desk:
     def merger(self, compiled: CompiledIssue) -> Merger:
         """Merges `compiled` as of today in the newsletter's zone."""
         identity, today = Identity.of(self.newsletter.settings), self.now().date()
-        identity = replace(identity, headers={**self.provider.headers, **identity.headers})
-        return Merger(compiled, identity, today=today, attachments=_attachments(self.newsletter, compiled))
+        identity = replace(identity, headers={**self.headers, **identity.headers})
+        return Merger(
+            compiled,
+            identity,
+            today=today,
+            attachments=_attachments(self.newsletter, compiled),
+            received=Received(self.storage.connection, compiled.received),
+        )
 
-    def relay(self) -> Relay:
-        """The relay of the settings."""
+    def relay(self, say: Callable[[str], None] = lambda _text: None) -> Relay:
+        """The relay of the settings; `say` is told where one of several is passed over."""
         settings = self.newsletter.settings
-        return SmtpRelay(settings.smtp, hello=settings.newsletter.domain)
+        if settings.delivery.relay:
+            from digest.delivery.folder import FolderRelay
+
+            return FolderRelay.of(settings.delivery.relay, self.newsletter.root)
+        relays = [SmtpRelay(section, hello=settings.newsletter.domain) for section in self._sections]
+        if len(relays) == 1:
+            return relays[0]
+        from digest.delivery.failover import Failover
+
+        return Failover(relays, say)
+
+    @property
+    def _sections(self) -> tuple[SmtpSection, ...]:
+        """The relays of the settings, in the order they are tried."""
+        settings = self.newsletter.settings
+        return settings.smtp, *settings.relays.values()
+
+    @property
+    def has_several_relays(self) -> bool:
+        """Whether it has to be kept which one answered."""
+        return len(self._sections) > 1
 
     def ledger(self, run: Run) -> Ledger:
         """The rows of a run."""
         return Ledger(self.storage, run.id)
 
     @property
-    def provider(self) -> Provider:
-        """What is known of the relay."""
-        return PROVIDERS[self.newsletter.settings.smtp.provider]
+    def _providers(self) -> tuple[Provider, ...]:
+        return tuple(PROVIDERS[section.provider] for section in self._sections)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the providers of the relays want to be told; a message may go over any of them."""
+        return {name: value for provider in self._providers for name, value in provider.headers.items()}
 
     def sign(self) -> Callable[[Message], Message] | None:
         """Signs a message with the keys of the settings; None where there are none. Raises `InputError`."""
         newsletter = self.newsletter
-        return signing(newsletter.settings, newsletter.root, self.provider.unsigned)
+        unsigned = frozenset[str]().union(*(provider.unsigned for provider in self._providers))
+        return signing(newsletter.settings, newsletter.root, unsigned)
 
     def pace(self) -> Pace:
-        """The rates of the settings, and what has been sent lately by whatever run counts."""
-        smtp = self.newsletter.settings.smtp
-        pace = Pace(smtp.rate or self.provider.rate, domain_rates(self.newsletter.settings))
-        if pace.longest:
-            pace.remember(attempts_since(self.storage.connection, pace.longest))
+        """The rates of the settings, with what whatever run has sent lately, and who asked to be left alone."""
+        settings, keep = self.newsletter.settings, Table(self.storage)
+        if settings.delivery.relay:
+            return Pace()
+        rates = {
+            RELAY + relay_name(section): rate
+            for section, provider in zip(self._sections, self._providers, strict=True)
+            if (rate := section.rate or provider.rate)
+        }
+        rates |= {DOMAIN + domain.lower(): section.rate for domain, section in settings.pace.items()}
+        if ramp := settings.warm_up.start:
+            name = f"warm-up of {settings.newsletter.domain}"
+            if rate := warmed_up(ramp, settings.warm_up.growth, settings.warm_up.end, keep.days_since(name)):
+                rates[name] = rate
+        pace = Pace(rates, keep)
+        pace.refresh(time.time())
         return pace
+
+    def resting(self) -> dict[str, int]:
+        """The domains that asked for less and are left alone now: until when, in microseconds since the epoch."""
+        moment = time.time()
+        rests = Table(self.storage).rests(moment)
+        return {domain: int(rest.until * 1e6) for domain, rest in sorted(rests.items()) if rest.wait(moment)}
 
     def is_running(self, run: Run) -> bool:
         """Whether some process is sending this run now."""
@@ -128,8 +178,3 @@ def _attachments(newsletter: Newsletter, compiled: CompiledIssue) -> Mapping[str
     from digest.compose.pictures import attachments  # what reads pictures is large: a sender goes without
 
     return attachments(newsletter, compiled)
-
-
-def domain_rates(settings: Settings) -> dict[str, Rate]:
-    """The rates of ``[pace."gmail.com"]``, by domain."""
-    return {domain: section.rate for domain, section in settings.pace.items()}

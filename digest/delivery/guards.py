@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from digest.compose.compiled import CompiledIssue
+from digest.delivery.approval import read_approval
 from digest.delivery.runs import Runs
-from digest.errors import HeldError
+from digest.errors import HeldError, Problem
+from digest.newsletter import Newsletter
 from digest.sections import is_loopback
 from digest.settings import Settings
 
-Guard = Literal["require_test", "max_change", "unsubscribe"]
+Guard = Literal["require_test", "require_check", "require_approval", "max_change", "unsubscribe"]
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 
 
@@ -34,10 +36,19 @@ def require(unmet: Collection[Unmet], overridden: Collection[str]) -> frozenset[
     return frozenset(u.guard for u in unmet)
 
 
-def before_run(settings: Settings, runs: Runs, compiled: CompiledIssue, planned: int) -> list[Unmet]:
-    """What stands against beginning a run of `planned` readers."""
+Check = Callable[[], Sequence[Problem]]
+"""Finds the problems of the issue that is to be sent."""
+
+
+def before_run(
+    newsletter: Newsletter, runs: Runs, compiled: CompiledIssue, planned: int, check: Check | None = None
+) -> list[Unmet]:
+    """What stands against beginning a run of `planned` readers. `check` is called where it is asked for."""
+    settings = newsletter.settings
     return [
         *untested(settings, runs, compiled),
+        *_unchecked(settings, compiled.slug, check),
+        *_unapproved(newsletter, compiled),
         *_changed_audience(settings.delivery.max_change, runs, compiled.slug, planned),
         *_no_way_out(settings),
     ]
@@ -49,6 +60,29 @@ def untested(settings: Settings, runs: Runs, compiled: CompiledIssue) -> Iterato
         yield Unmet(
             "require_test",
             f"no test of this text was accepted by the relay; run: digest test {compiled.slug}",
+        )
+
+
+def _unchecked(settings: Settings, slug: str, check: Check | None) -> Iterator[Unmet]:
+    if not settings.delivery.require_check:
+        return
+    if check is None:
+        yield Unmet("require_check", f"nobody has checked it; run: digest check {slug}")
+    elif errors := [problem for problem in check() if problem.severity == "error"]:
+        more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+        yield Unmet("require_check", f"{errors[0]}{more}; run: digest check {slug}")
+
+
+def _unapproved(newsletter: Newsletter, compiled: CompiledIssue) -> Iterator[Unmet]:
+    if not newsletter.settings.delivery.require_approval:
+        return
+    approval = read_approval(newsletter.root, compiled.slug)
+    if approval is None:
+        yield Unmet("require_approval", f"nobody has approved it; run: digest approve {compiled.slug}")
+    elif approval.fingerprint != compiled.fingerprint:
+        yield Unmet(
+            "require_approval",
+            f"{approval.who} approved another text of it ({approval.when}); run: digest approve {compiled.slug}",
         )
 
 

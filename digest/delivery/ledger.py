@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,6 +30,7 @@ from typing import Literal
 
 from digest.audience.database import now
 from digest.delivery.accounts import Accounts
+from digest.delivery.later import later_counts
 from digest.delivery.runs import Runs
 from digest.delivery.storage import Storage
 
@@ -68,6 +67,7 @@ class Entry:
     reply: str
     message_id: str
     updated_at: int
+    relay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,9 @@ class Ledger:
         """The next rows of a state to try, by subscriber, after subscriber `after`; of deferred ones the ripe."""
         found = self._db.execute(
             "SELECT subscriber_id, attempts, claimed_at FROM deliveries WHERE run_id = ? AND subscriber_id > ?"
-            " AND state = ? AND coalesce(next_attempt_at, 0) <= ? ORDER BY subscriber_id LIMIT ?",
-            (self.run_id, after, state, now(), limit),
+            " AND state = ? AND coalesce(next_attempt_at, 0) <= ? AND coalesce(due_at, 0) <= ?"
+            " ORDER BY subscriber_id LIMIT ?",
+            (self.run_id, after, state, moment := now(), moment, limit),
         )
         return [Row(*row) for row in found]
 
@@ -150,11 +151,38 @@ class Ledger:
         return sum(self._db.execute(query, (self.run_id, n, third)).fetchone()[0] for n in subscribers)
 
     def next_attempt(self) -> int | None:
-        """The moment of the next retry, if any row is deferred."""
+        """The moment of the next retry, or of the next reader whose time has not come."""
         (moment,) = self._db.execute(
-            "SELECT min(next_attempt_at) FROM deliveries WHERE run_id = ? AND state = 'deferred'", (self.run_id,)
+            "SELECT min(at) FROM (SELECT min(next_attempt_at) AS at FROM deliveries WHERE run_id = ?1"
+            " AND state = 'deferred' UNION ALL"
+            " SELECT min(due_at) FROM deliveries WHERE run_id = ?1 AND state = 'waiting' AND due_at > ?2)",
+            (self.run_id, now()),
         ).fetchone()
         return None if moment is None else int(moment)
+
+    def later(self) -> int:
+        """How many readers wait for a moment of their own that has not come."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM deliveries WHERE run_id = ? AND state = 'waiting' AND due_at > ?",
+            (self.run_id, now()),
+        ).fetchone()
+        return int(number)
+
+    def ripe(self) -> frozenset[int]:
+        """The subscribers whose retry may be made now."""
+        found = self._db.execute(
+            "SELECT subscriber_id FROM deliveries WHERE run_id = ? AND state = 'deferred' AND next_attempt_at <= ?",
+            (self.run_id, now()),
+        )
+        return frozenset(number for (number,) in found)
+
+    def leave_out_late(self, before: int) -> int:
+        """Withdraw those still waiting whose own moment came before this one. Returns how many."""
+        return self._storage.change(
+            "UPDATE deliveries SET state = 'withdrawn', reply = 'late', updated_at = ?"
+            " WHERE run_id = ? AND state = 'waiting' AND due_at < ?",
+            (now(), self.run_id, before),
+        )
 
     async def marked(self, row: Row, message_id: str) -> None:
         """End-of-data begins: committed on return, with all outcomes gathered so far.
@@ -187,15 +215,15 @@ class Ledger:
         moment = now()
         self._marks.append((message_id, moment, moment, self.run_id, row.subscriber_id))
 
-    def settle(self, row: Row, result: Settled) -> None:
-        """Note what became of an attempt; written with the next commit."""
+    def settle(self, row: Row, result: Settled, relay: str | None = None) -> None:
+        """Note what became of an attempt, and at which `relay`; written with the next commit."""
         moment = now()
         self._gather(
             "UPDATE deliveries SET state = ?, attempts = attempts + 1, code = ?, enhanced = ?, reply = ?,"
-            " next_attempt_at = ?, updated_at = ?, claimed_at = coalesce(claimed_at, ?)"
+            " next_attempt_at = ?, updated_at = ?, claimed_at = coalesce(claimed_at, ?), relay = ?"
             " WHERE run_id = ? AND subscriber_id = ?",
             *(result.state, result.code or None, result.enhanced, result.reply, result.again_at),
-            *(moment, moment, self.run_id, row.subscriber_id),
+            *(moment, moment, relay, self.run_id, row.subscriber_id),
         )
 
     def withdraw(self, row: Row, reason: str) -> None:
@@ -257,9 +285,11 @@ class Ledger:
         run = Runs(self._storage).get(self.run_id)
         numbers: dict[str, int] = {}
         withdrawn: dict[str, int] = {}
+        # In one statement: one moment. The reasons are looked up only where there are any.
         for state, reason, number in self._db.execute(
-            "SELECT state, iif(state = 'withdrawn', reply, ''), count(*) FROM deliveries"
-            " WHERE run_id = ? GROUP BY 1, 2",
+            "SELECT state, '', count(*) FROM deliveries WHERE run_id = ?1 AND state <> 'withdrawn' GROUP BY 1"
+            " UNION ALL SELECT state, reply, count(*) FROM deliveries"
+            " WHERE run_id = ?1 AND state = 'withdrawn' GROUP BY 2",
             (self.run_id,),
         ):
             numbers[state] = numbers.get(state, 0) + number
@@ -276,6 +306,7 @@ class Ledger:
             planned=planned,
             withdrawn=withdrawn,
             in_flight=sending if running else 0,
+            accepted_later=later_counts(self._db, self.run_id),
             **numbers,
         )
 
@@ -284,23 +315,8 @@ class Ledger:
         states = ("unknown", "sending") if state == "unknown" else (state, state)
         found = self._db.execute(
             "SELECT d.subscriber_id, s.email, d.state, d.attempts, d.next_attempt_at, d.code, d.enhanced, d.reply,"
-            " d.message_id, d.updated_at FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
+            " d.message_id, d.updated_at, d.relay FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
             " WHERE d.run_id = ? AND d.state IN (?, ?) ORDER BY d.subscriber_id",
             (self.run_id, *states),
         )
         return (Entry(*row) for row in found)
-
-
-def attempts_since(connection: sqlite3.Connection, seconds: int) -> Iterator[tuple[str, float, int]]:
-    """The last attempts at all readers of all runs, by domain and second: domain, moment, number.
-
-    The moments are those of `time.monotonic`, whatever the clock on the wall has done since.
-    """
-    found = connection.execute(
-        "SELECT lower(substr(s.email, instr(s.email, '@') + 1)), max(d.updated_at), count(*)"
-        " FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
-        " WHERE d.updated_at > ? AND d.attempts > 0 GROUP BY 1, d.updated_at / 1000000 ORDER BY 2",
-        (now() - seconds * 1_000_000,),
-    )
-    apart = time.monotonic() - now() / 1e6
-    return ((domain or "", at / 1e6 + apart, number) for domain, at, number in found)

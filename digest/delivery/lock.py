@@ -24,8 +24,14 @@ def sole_sender(database: Path, run_id: int) -> Iterator[None]:
 
     ``flock`` belongs to the open file: the kernel lets go of it when the process ends, also by ``kill -9``.
     """
-    file = _lock_file(database, run_id)
-    descriptor = _acquire(file)
+    with alone(_lock_file(database, run_id), "another process is sending this issue; follow it with: digest status"):
+        yield
+
+
+@contextmanager
+def alone(file: Path, busy: str) -> Iterator[None]:
+    """Holds the lock `file`, which is there only while somebody does. Raises `LaterError(busy)` when another does."""
+    descriptor = _acquire(file, busy)
     try:
         yield
     finally:
@@ -34,7 +40,7 @@ def sole_sender(database: Path, run_id: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(file: Path) -> int:
+def _acquire(file: Path, busy: str) -> int:
     give_up = time.monotonic() + _A_GLANCE
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,7 +51,7 @@ def _acquire(file: Path) -> int:
         except BlockingIOError as exc:
             if time.monotonic() > give_up:
                 os.close(descriptor)
-                raise LaterError("another process is sending this issue; follow it with: digest status") from exc
+                raise LaterError(busy) from exc
             time.sleep(0.02)
         except FileNotFoundError:
             pass

@@ -7,38 +7,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from digest.audience.readers import Readers
 from digest.audience.subscriber import Subscriber
 from digest.delivery.runs import Head
 from digest.errors import InputError, Problem
-from digest.message.audit import audit
+from digest.message.audit import Auditor, Variant, audit, variant_name
 from digest.message.envelope import Message
 from digest.message.merge import MergeError, Merger
+
+__all__ = ["Candidate", "Plan", "Planner", "Variant", "by_reason", "check", "variant_name"]
 
 Candidate = tuple[Subscriber, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """One vector of the conditions' outcomes, how many readers get it, and one of them (the first)."""
-
-    outcomes: tuple[bool, ...]
-    readers: int
-    sample: Subscriber
-
-    @property
-    def name(self) -> str:
-        """The outcomes as digits, as the ledger keeps them."""
-        return variant_name(self.outcomes)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do. `variants` begins with the largest; `largest` is a message's size in bytes."""
+    """What a run would do. `variants` begins with the largest; `largest` is a message's size in bytes.
+
+    `warnings` are worth a look before it is done.
+    """
 
     head: Head
     variants: tuple[Variant, ...]
     largest: int
     largest_reader: str
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def planned(self) -> int:
@@ -46,20 +39,13 @@ class Plan:
         return self.head.planned
 
 
-def variant_name(outcomes: Iterable[bool]) -> str:
-    """
-    >>> variant_name((True, False, True))
-    '101'
-    """
-    return "".join("01"[outcome] for outcome in outcomes)
-
-
 class Planner:
-    """Goes once over all candidates, merging each planned reader's message; memory stays flat.
+    """Goes once over all candidates and audits each planned reader; memory stays flat.
 
     `candidates` begins anew at each call: readers, each with the reason to exclude them, if there is one.
-    `keep` is called with the first message of each variant. `rows` yields who is planned, for
-    `Runs.stage`; the plan is there when it is exhausted.
+    `keep` is called with the first message of each variant; of the others, which differ from it only by what a
+    reader's values put in, the one with the longest values is merged. `rows` yields who is planned, for
+    `Runs.stage`; the plan is there when it is exhausted. `readers`: see `Auditor`.
     """
 
     def __init__(
@@ -68,48 +54,57 @@ class Planner:
         date: datetime,
         candidates: Callable[[], Iterable[Candidate]],
         keep: Callable[[Message], None] = lambda _message: None,
+        readers: Readers | None = None,
     ) -> None:
         self._merger = merger
         self._date = date
         self._candidates = candidates
         self._keep = keep
+        self._auditor = Auditor(merger, readers)
+        self._asked = ("name", *{ask.attribute for ask in merger.compiled.asks} - {"name"})
         self._number = 0
         self._excluded: Counter[str] = Counter()
-        self._readers: Counter[tuple[bool, ...]] = Counter()
-        self._samples: dict[tuple[bool, ...], Subscriber] = {}
-        self._largest = (0, "")
+        self._longest: dict[tuple[bool, ...], tuple[int, Subscriber]] = {}
         self._failure: Problem | None = None
 
     def rows(self) -> Iterator[tuple[int, str]]:
         """Subscriber and variant of everybody planned."""
         for subscriber, excluded in self._candidates():
             self._number += 1
-            try:
-                if excluded or not self._merger.gets(subscriber):
-                    self._excluded[excluded or "audience"] += 1
-                else:
-                    yield subscriber.id, variant_name(self._merged(subscriber))
-            except MergeError as exc:
-                self._failure = exc.problem
+            outcomes = None if excluded else self._auditor.add(subscriber)
+            if outcomes is None:
+                self._excluded[excluded or "audience"] += 1
+                continue
+            self._weigh(subscriber, outcomes)
+            yield subscriber.id, variant_name(outcomes)
 
-    def _merged(self, subscriber: Subscriber) -> tuple[bool, ...]:
-        outcomes = self._merger.variant(subscriber)
-        message = self._merger.message(subscriber, date=self._date, purpose="dry")
-        self._readers[outcomes] += 1
-        if outcomes not in self._samples:
-            self._samples[outcomes] = subscriber
+    def _weigh(self, subscriber: Subscriber, outcomes: tuple[bool, ...]) -> None:
+        get = subscriber.values.get
+        weight = len(subscriber.email) + sum(len(str(get(name, ""))) for name in self._asked)
+        if outcomes not in self._longest and (message := self._message(subscriber)):
             self._keep(message)
-        self._largest = max(self._largest, (len(message.data), subscriber.email))
-        return outcomes
+        if weight > self._longest.get(outcomes, (-1,))[0]:
+            self._longest[outcomes] = weight, subscriber
+
+    def _message(self, subscriber: Subscriber) -> Message | None:
+        try:
+            return self._merger.message(subscriber, date=self._date, purpose="dry")
+        except MergeError as exc:
+            self._failure = exc.problem
+            return None
 
     def plan(self) -> Plan:
         """The plan, once `rows` is exhausted. Raises `InputError` with everything that can't be merged."""
+        if problems := self._auditor.problems():
+            raise InputError(problems)
+        largest = (0, "")
+        for _, subscriber in self._longest.values():
+            if message := self._message(subscriber):
+                largest = max(largest, (len(message.data), subscriber.email))
         if self._failure:
-            check(self._merger, (reader for reader, excluded in self._candidates() if not excluded))
             raise InputError(self._failure)  # one that only shows in a whole message
-        variants = [Variant(o, number, self._samples[o]) for o, number in self._readers.items()]
-        variants.sort(key=lambda v: (-v.readers, v.sample.id))
-        return Plan(Head(self._number, dict(self._excluded)), tuple(variants), *self._largest)
+        head = Head(self._number, dict(self._excluded))
+        return Plan(head, tuple(self._auditor.variants()), *largest, tuple(self._auditor.warnings()))
 
     def finished(self) -> Plan:
         """`plan`, where nobody needs the rows."""

@@ -12,7 +12,7 @@ from typing import TextIO
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What this process has done so far, of `total` readers to try, in `seconds`."""
+    """What this process has done so far, of `total` readers to try, in `seconds`; why it does nothing now."""
 
     total: int
     seconds: float
@@ -22,12 +22,18 @@ class Progress:
     rejected: int = 0
     unknown: int = 0
     withdrawn: int = 0
+    paused: str = ""
 
     @property
     def done(self) -> int:
         """Readers tried, or found gone; one who was tried again counts once."""
         tries = self.accepted + self.deferred + self.bounced + self.rejected + self.unknown + self.withdrawn
         return min(tries, self.total)
+
+    @property
+    def percent(self) -> int:
+        """Of the readers to try, rounded down."""
+        return 100 * self.done // self.total if self.total else 100
 
     @property
     def rate(self) -> float:
@@ -38,14 +44,18 @@ class Progress:
         """
         >>> str(Progress(total=1000, seconds=10, accepted=240, bounced=10))
         '250 of 1000 (25 %): 240 accepted, 10 bounced; 25/s, 30 s left'
+        >>> str(Progress(total=9, seconds=1, paused="paused: relay.example:25: connection refused"))
+        '0 of 9 (0 %): 0 accepted; paused: relay.example:25: connection refused'
         """
         parts = ("accepted", "deferred", "bounced", "rejected", "unknown", "withdrawn")
         counts = [f"{getattr(self, part)} {part}" for part in parts if getattr(self, part) or part == "accepted"]
-        share = 100 * self.done // self.total if self.total else 100
+        begin = f"{self.done} of {self.total} ({self.percent} %): {', '.join(counts)}"
+        if self.paused:
+            return f"{begin}; {self.paused}"
         pace = f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.1f}/s"
         if self.rate and self.done < self.total:
             pace += f", {span((self.total - self.done) / self.rate)} left"
-        return f"{self.done} of {self.total} ({share} %): {', '.join(counts)}; {pace}"
+        return f"{begin}; {pace}"
 
 
 Watch = Callable[[Progress, bool], None]
@@ -76,13 +86,14 @@ class ProgressLog:
         self._stream = stream
         self._every = every
         self._next = time.monotonic() + every
+        self._paused = False
 
     def __call__(self, progress: Progress, at_end: bool) -> None:
         """See `Watch`."""
         moment = time.monotonic()
-        if at_end or moment >= self._next:
-            self._next = moment + self._every
-            event = "ended" if at_end else "progress"
+        if at_end or moment >= self._next or bool(progress.paused) != self._paused:
+            self._next, self._paused = moment + self._every, bool(progress.paused)
+            event = "ended" if at_end else "paused" if progress.paused else "progress"
             self._write(event, **asdict(progress), done=progress.done, rate=round(progress.rate, 1))
 
     def say(self, text: str) -> None:
@@ -102,13 +113,14 @@ class ProgressLine:
         self._stream = stream
         self._terminal = stream.isatty()
         self._next = time.monotonic() + (0.0 if self._terminal else 10.0)
+        self._paused = False
 
     def __call__(self, progress: Progress, at_end: bool) -> None:
         """See `Watch`."""
         moment = time.monotonic()
-        if not at_end and moment < self._next:
+        if not at_end and moment < self._next and bool(progress.paused) == self._paused:
             return
-        self._next = moment + (0.2 if self._terminal else 10.0)
+        self._next, self._paused = moment + (0.2 if self._terminal else 10.0), bool(progress.paused)
         if self._terminal:
             # ESC [ K: clear to the end of the line (ECMA-48)
             self._stream.write(f"\r{progress}\x1b[K" + ("\n" if at_end else ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -29,3 +30,19 @@ PROVIDERS: Mapping[Name, Provider] = {
     # Postmark sends a newsletter only in a stream made for it, and writes its own Message-ID.
     "postmark": Provider(frozenset({"message-id"}), {"X-PM-Message-Stream": "broadcast"}),
 }
+
+_IDENTIFIER = re.compile(r"(?i)\b(?:queued as|ok:?(?:\s+queued as)?|accepted:?|id=)\s*<?([\w.+/=-]{6,})>?")
+
+
+def identifier(reply: str) -> str:
+    """What a relay calls a message it has accepted, from its reply; nothing where it says nothing of the kind.
+
+    Its logs, its support and its reports of bounces know the message by this name.
+
+    >>> identifier("Ok 0102018f0c2e1a2b-5d0c6f3e-000000"), identifier("2.0.0 Ok: queued as 4VbT7k3Jq0z1")
+    ('0102018f0c2e1a2b-5d0c6f3e-000000', '4VbT7k3Jq0z1')
+    >>> identifier("2.0.0 taken in")
+    ''
+    """
+    found = _IDENTIFIER.findall(reply)
+    return found[-1] if found else ""

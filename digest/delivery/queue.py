@@ -13,7 +13,7 @@ from digest.delivery.books import Books
 from digest.delivery.classify import asks_for_less
 from digest.delivery.ledger import Row
 from digest.delivery.outcome import Accepted, Deferred, Outcome
-from digest.delivery.pace import Pace
+from digest.delivery.pace import RELAY, Pace
 from digest.delivery.progress import span
 from digest.message.envelope import Message
 from digest.message.merge import MergeError, Merger
@@ -77,16 +77,15 @@ class Queue:
         self._out.discard(row.subscriber_id)
         self._rows.appendleft(row)
 
-    def next(self, moment: float) -> Job | Wait | None:
-        """The next message to hand over at `moment` (of the pace's clock); None when nobody is left."""
-        if seconds := self.pace.wait(moment):
-            return self._patiently(seconds, "the rate of the relay is used up")
+    def next(self, moment: float, relay: str) -> Job | Wait | None:
+        """The next message to hand over to `relay` at `moment` (of the pace's clock); None when nobody is left."""
         for _ in range(_AT_A_TIME):
+            if seconds := self.pace.wait(relay, moment):
+                return self._patiently(seconds, _why(self.pace.why(relay, moment)))
             row = self._ready(moment) or self._next_row()
             if row is None:
                 return self._wait_for_domains(moment)
-            if job := self._claim(row, moment):
-                self.pace.take(job.domain, moment)
+            if job := self._claim(row, moment, relay):
                 self._out.add(row.subscriber_id)
                 return job
         return Wait(0.0)
@@ -156,7 +155,7 @@ class Queue:
             else:
                 self._phase, self._after = ("deferred" if self._phase == "waiting" else None), 0
 
-    def _claim(self, row: Row, moment: float) -> Job | None:
+    def _claim(self, row: Row, moment: float, relay: str) -> Job | None:
         """Read the reader as they are now, and merge. None: they left, must wait, or can't be merged for."""
         subscriber = self.subscribers.get(row.subscriber_id)
         reason = self.subscribers.exclusion(row.subscriber_id)
@@ -166,6 +165,9 @@ class Queue:
         domain = subscriber.email.rpartition("@")[2].lower()
         if self.pace.domain_wait(domain, moment):
             self._set_aside(row, domain)
+            return None
+        if not self.pace.take(relay, domain, moment):
+            self._rows.appendleft(row)  # somebody else was quicker; now it is known how long to wait
             return None
         return self._merged(row, moment, domain, subscriber)
 
@@ -186,3 +188,11 @@ class Queue:
         except MergeError as exc:
             self.books.reject(row, str(exc.problem))
             return None
+
+
+def _why(rate: str) -> str:
+    """
+    >>> _why("relay smtp.example.com:587"), _why("warm-up of news.example.com")
+    ('the rate of the relay is used up', 'the warm-up of news.example.com has used up its day')
+    """
+    return "the rate of the relay is used up" if rate.startswith(RELAY) else f"the {rate} has used up its day"

@@ -37,6 +37,10 @@ class Connection(Protocol):
     """One lane to a relay; used by one task at a time."""
 
     @property
+    def relay(self) -> str:
+        """The name of the relay it leads to."""
+
+    @property
     def has_accepted(self) -> bool:
         """Whether a message was accepted since the connection was made."""
 
@@ -62,6 +66,11 @@ class Relay(Protocol):
         """A connection that is ready for its first message."""
 
 
+def relay_name(smtp: SmtpSection) -> str:
+    """``host:port``, as messages, rates and the ledger call it."""
+    return f"{smtp.host}:{smtp.port}"
+
+
 @dataclass(frozen=True, slots=True)
 class SmtpRelay:
     """A relay that speaks SMTP.
@@ -78,7 +87,7 @@ class SmtpRelay:
     @property
     def name(self) -> str:
         """``host:port``."""
-        return f"{self.smtp.host}:{self.smtp.port}"
+        return relay_name(self.smtp)
 
     async def connect(self) -> Connection:
         """Connects, secures, logs in. Raises `HeldError` or `LaterError`."""
@@ -93,7 +102,12 @@ class SmtpConnection:
     def __init__(self, relay: SmtpRelay) -> None:
         self._relay = relay
         self._accepted = False
-        self._used = False
+        self._sent = 0
+
+    @property
+    def relay(self) -> str:
+        """``host:port``."""
+        return self._relay.name
 
     @property
     def has_accepted(self) -> bool:
@@ -102,13 +116,17 @@ class SmtpConnection:
 
     @property
     def takes_ahead(self) -> bool:
-        """Whether the relay offers PIPELINING."""
-        return self._transactions.pipelining
+        """Whether the relay offers PIPELINING, and the next message goes over the same connection."""
+        return self._transactions.pipelining and not self._is_used_up
+
+    @property
+    def _is_used_up(self) -> bool:
+        return self._sent >= self._relay.smtp.messages_per_connection
 
     async def open(self) -> None:
         """Connects anew. Raises `HeldError` or `LaterError`."""
         client = self._new_client()
-        self._used = self._accepted = False
+        self._sent, self._accepted = 0, False
         verb: Verb = "connect"
         try:
             await client.connect()
@@ -183,16 +201,22 @@ class SmtpConnection:
         raise HeldError(f"{name}: {printable(str(exc))} (at {verb}){_CURES.get(verb, '')}") from exc
 
     async def send(self, message: Message, mark: Mark) -> Outcome | Stop:
-        """One transaction. A relay that hung up since the last message is called again, once."""
+        """One transaction, on a new connection where this one has carried as many as it may.
+
+        A relay that hung up since the last message is called again, once. Raises `HeldError` or `LaterError`
+        when it can't be.
+        """
+        if self._is_used_up:
+            await self._transactions.close()
         if not self._transactions.can_begin(message):
             await self.open()
-        was_used, self._used = self._used, True
+        was_used, self._sent = self._sent > 0, self._sent + 1
         result = await self._transactions.send(message, mark)
         if was_used and self._transactions.hung_up:
             # 421 or silence to MAIL on a used connection is the relay's limit of messages or of idle time
             # (RFC 5321 section 3.8): it says nothing about this message.
             await self.open()
-            self._used = True
+            self._sent = 1
             result = await self._transactions.send(message, mark)
         self._accepted = self._accepted or isinstance(result, Accepted)
         return result

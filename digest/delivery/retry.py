@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Waits `first`, then `factor` times as long each time, up to `longest`, until `retry_for` is over.
+    """Waits `first`, then `factor` times as long each time, up to `longest`, until `retry_for` is over or
+    `most` attempts were made.
 
     RFC 5321 section 4.5.4.1 asks for 30 minutes between attempts and for 4 to 5 days; a newsletter is
     stale sooner, and its relay, not we, talks to the reader's server.
@@ -18,6 +19,7 @@ class RetryPolicy:
     first: timedelta = timedelta(minutes=1)
     longest: timedelta = timedelta(hours=1)
     factor: float = 2.0
+    most: int = 40
 
     def delay_after(self, attempts: int, jitter: float = 0.0) -> timedelta:
         """How long to wait after so many attempts (1 or more); `jitter` in [0, 1) adds up to a fifth.
@@ -43,6 +45,8 @@ class RetryPolicy:
         '2025-09-13 12:00:00+00:00'
         >>> policy.next_attempt(31, noon, noon + timedelta(hours=24)) is None
         True
+        >>> policy.next_attempt(40, noon, noon) is None
+        True
         """
         end = first_at + self.retry_for
-        return None if now >= end else min(now + self.delay_after(attempts, jitter), end)
+        return None if now >= end or attempts >= self.most else min(now + self.delay_after(attempts, jitter), end)

@@ -103,8 +103,20 @@ class Runs:
         self._db.executemany("INSERT INTO temp.planned VALUES (?, ?)", rows)
         self._db.execute("COMMIT")
 
-    def begin(self, compiled: CompiledIssue, head: Head, overrides: Iterable[str] = ()) -> Run:
-        """Open a run with everybody staged, all at once. Raises `LaterError` if another process just has."""
+    def begin(
+        self,
+        compiled: CompiledIssue,
+        head: Head,
+        overrides: Iterable[str] = (),
+        *,
+        goes_on: bool = False,
+        due: Mapping[str | None, int] | None = None,
+    ) -> Run:
+        """Open a run with everybody staged, all at once. Raises `LaterError` if another process just has.
+
+        `goes_on`: all readers were agreed to. `due`: the moment of the readers of each zone; None is for those
+        of no zone, or of one that is not named.
+        """
         with self._storage.transaction() as db:
             known = self.latest(compiled.slug)
             if known and known.state != "new":
@@ -125,7 +137,25 @@ class Runs:
             )
             run_id = begun.lastrowid or 0
             self._take_staged(run_id)
+            db.execute("UPDATE runs SET goes_on = ? WHERE id = ?", (goes_on, run_id))
+            if due:
+                self._spread(run_id, due)
         return self.get(run_id)
+
+    def _spread(self, run_id: int, due: Mapping[str | None, int]) -> None:
+        """Give each row the moment of its reader's zone."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS waves (zone TEXT PRIMARY KEY, due_at INTEGER NOT NULL)")
+        self._db.execute("DELETE FROM temp.waves")
+        self._db.executemany("INSERT INTO temp.waves VALUES (?, ?)", [(z, at) for z, at in due.items() if z])
+        self._db.execute(
+            "UPDATE deliveries SET due_at = coalesce((SELECT w.due_at FROM subscribers s JOIN temp.waves w"
+            " ON w.zone = s.timezone WHERE s.id = deliveries.subscriber_id), ?) WHERE run_id = ?",
+            (due.get(None), run_id),
+        )
+
+    def agree(self, run_id: int, *, goes_on: bool) -> None:
+        """Note whether what is missing of a run goes on by itself (see `digest run-due`)."""
+        self._storage.change("UPDATE runs SET goes_on = ? WHERE id = ?", (goes_on, run_id))
 
     def join(self, run_id: int, head: Head) -> Run:
         """Add those staged to a run: readers who came later, as `head` counts them."""
@@ -147,7 +177,10 @@ class Runs:
         )
 
     def change(self, run_id: int, compiled: CompiledIssue) -> Run:
-        """Switch the rest of a run to another text; the one before is kept as `replaced`."""
+        """Switch the rest of a run to another text; the one before is kept as `replaced`.
+
+        The rest is staged: its variants are those of the new text.
+        """
         with self._storage.transaction() as db:
             db.execute(
                 "INSERT INTO runs (slug, fingerprint, compiled, state, started_at, ended_at)"
@@ -157,6 +190,11 @@ class Runs:
             db.execute(
                 "UPDATE runs SET compiled = ?, fingerprint = ? WHERE id = ?",
                 (compiled.to_json(), compiled.fingerprint, run_id),
+            )
+            db.execute(
+                "UPDATE deliveries SET variant = planned.variant FROM temp.planned"
+                " WHERE run_id = ? AND deliveries.subscriber_id = planned.subscriber_id",
+                (run_id,),
             )
         return self.get(run_id)
 
@@ -170,6 +208,24 @@ class Runs:
         self._storage.change(
             "UPDATE runs SET state = ?, ended_at = ? WHERE id = ? AND state <> 'cancelled'",
             ("done" if done else "open", now() if done else None, run_id),
+        )
+
+    def texts(self, run: Run) -> list[tuple[int, int, int]]:
+        """The texts a run has had, the first one first: the number under which each is stored (`compiled`), from
+        when until when it was sent, in microseconds since the epoch."""
+        found = self._db.execute(
+            "SELECT id, ended_at FROM runs WHERE slug = ? AND started_at = ? AND state = 'replaced' ORDER BY ended_at",
+            (run.slug, run.started_at),
+        ).fetchall()
+        begins = [run.started_at, *(ended_at for _, ended_at in found)]
+        ends = [*begins[1:], 2**62]
+        return list(zip((*(number for number, _ in found), run.id), begins, ends, strict=True))
+
+    def note_sending(self, run_id: int, begun_at: int, seconds: float, tried: int) -> None:
+        """Note that a process has sent this run: from when, for how long, how many."""
+        self._storage.change(
+            "INSERT INTO sendings (run_id, begun_at, seconds, tried) VALUES (?, ?, ?, ?)",
+            (run_id, begun_at, seconds, tried),
         )
 
     def flag(self, run_id: int) -> Flag | None:

@@ -266,7 +266,7 @@ class _Session:
 
 
 def _path(argument: str) -> str:
-    match = re.search(r"<([^>]*)>", argument)
+    match = re.search(r'<((?:"(?:[^"\\]|\\.)*"|[^>"])*)>', argument)  # “"<>"@example.com” is an address
     return match[1] if match else ""
 
 

@@ -72,8 +72,13 @@ class Storage:
         with self.transaction() as db:
             return db.execute(statement, values).rowcount
 
-    def sync(self) -> None:
-        """Make sure that no commit older than `FULL_EVERY` lacks its fsync; to be called that often."""
+    def sync(self, *, at_once: bool = False) -> None:
+        """Make sure that no commit older than `FULL_EVERY` lacks its fsync; to be called that often.
+
+        `at_once`: that no commit at all does.
+        """
+        if at_once:
+            self._full_at = 0.0
         if self._unsynced and time.monotonic() - self._full_at >= FULL_EVERY:
             with self.transaction() as db:  # any write will do: its fsync covers the log before it
                 db.execute("UPDATE runs SET state = state WHERE id = (SELECT max(id) FROM runs)")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from digest.audience.address import AddressError, parse_address
+from digest.audience.arms import in_arm
 from digest.audience.readers import load_readers
 from digest.audience.samples import TEST_LIST, made_up_readers, test_list
 from digest.audience.subscriber import Subscriber
@@ -16,7 +17,7 @@ from digest.delivery.desk import Desk, open_desk
 from digest.delivery.outcome import Bounced, Deferred, Outcome, Rejected, Unknown
 from digest.delivery.plan import Candidate, Planner, Variant, check
 from digest.delivery.relay import Relay, unmarked
-from digest.errors import HeldError, InputError, LaterError, Place, Problem
+from digest.errors import HeldError, InputError, LaterError, Place, Problem, nearest
 from digest.message.merge import MergeError
 from digest.newsletter import Newsletter
 
@@ -56,6 +57,9 @@ def send_test(
     *,
     as_reader: str | None = None,
     every_variant: bool = False,
+    arm: str | None = None,
+    reader: Subscriber | None = None,
+    record: bool = True,
     relay: Relay | None = None,
     tell: Callable[[Copy, Outcome], None] = lambda _copy, _outcome: None,
 ) -> TestReport:
@@ -63,7 +67,9 @@ def send_test(
 
     Each is rendered with its own row of the list, else of ``subscribers/test.csv``, else as `as_reader`
     (an address of either), else as the sample reader of the largest variant. `every_variant`: each gets
-    a copy of every variant instead.
+    a copy of every variant instead. `reader`: all are rendered as this one, whatever rows they have.
+    `arm`: as it would be in this arm of the issue's A/B test.
+    Without `record` it opens no way to the real run: the relay is one for practice.
 
     Raises `InputError` (a bad address, no test list, a value that is missing), `HeldError` or `LaterError`
     when the relay can't be used. A real run is not touched.
@@ -71,12 +77,17 @@ def send_test(
     with open_desk(newsletter) as desk:
         casting = _Casting(desk, compiled)
         copies = casting.copies(addresses, as_reader, every_variant)
+        if reader is not None:
+            copies = [Copy(copy.address, reader, f"as {reader.name or reader.email}") for copy in copies]
+        if arm is not None:
+            copies = [replace(copy, reader=_in_arm(copy.reader, compiled, arm)) for copy in copies]
         merger = desk.merger(compiled)
         check(merger, (copy.reader for copy in copies))
         results = []
 
         def note(copy: Copy, outcome: Outcome) -> None:
-            desk.runs.note_test(compiled.slug, compiled.fingerprint, copy.address, outcome_name(outcome))
+            if record:
+                desk.runs.note_test(compiled.slug, compiled.fingerprint, copy.address, outcome_name(outcome))
             results.append((copy, outcome))
             tell(copy, outcome)
 
@@ -112,6 +123,14 @@ def outcome_name(outcome: Outcome) -> str:
     'deferred'
     """
     return type(outcome).__name__.lower()
+
+
+def _in_arm(reader: Subscriber, compiled: CompiledIssue, arm: str) -> Subscriber:
+    arms = dict(compiled.arms)
+    if arm not in arms:
+        cure = nearest(arm, arms) or 'write {% if arm == "a" %} in the issue'
+        raise InputError(Problem(None, f"--arm: the issue has no arm “{arm}”", cure, code="unknown-arm"))
+    return in_arm(reader, compiled.arms, compiled.slug, arm)
 
 
 class _Casting:
@@ -172,9 +191,19 @@ class _Casting:
             except AddressError as exc:
                 raise InputError(Problem(None, f"--as: “{who}” {exc}", code="bad-address")) from exc
         if found is None:
-            cure = f"give the address of a subscriber, or of a row in {TEST_LIST}"
+            cure = self._near(who) or f"give the address of a subscriber, or of a row in {TEST_LIST}"
             raise InputError(Problem(None, f"--as: there is no reader “{who}”", cure, code="unknown-reader"))
         return found
+
+    def _near(self, who: str) -> str:
+        """The most similar address among those that begin alike and the test list, as a question."""
+        start = who.casefold()[:2]
+        rows = self._desk.storage.connection.execute(
+            "SELECT email FROM subscribers WHERE address_key >= ? AND address_key < ? LIMIT 500",
+            (start, start + "\uffff"),
+        )
+        found = nearest(who, [*(email for (email,) in rows), *(s.email for s in self._test_list.values())])
+        return found if found.startswith("did you mean") else ""
 
     def _variants(self) -> tuple[Variant, ...]:
         """The variants of the list, the largest first; where there is no list yet, of made-up readers."""

@@ -1,5 +1,7 @@
 """A small newsletter with its database, an issue compiled by hand, and relays with a script."""
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +43,7 @@ timeout = 2
 
 [delivery]
 require_test = false
+wait_for_relay = "1s"
 """
 
 HERE = Place("issues/one.md", 1)
@@ -173,3 +176,20 @@ def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., ScriptedR
             return stack.enter_context(ScriptedRelay(script, (*extensions, *more), **options))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of 127.0.0.1, with its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl (Debian package openssl) is missing: TLS was not tested")
+    folder = tmp_path_factory.mktemp("tls")
+    pem, key = folder / "both.pem", folder / "key.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=relay"
+    subprocess.run(
+        [*make.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", pem],
+        check=True,
+        capture_output=True,
+    )
+    pem.write_text(pem.read_text() + key.read_text())
+    return pem

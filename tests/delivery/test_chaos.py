@@ -126,7 +126,7 @@ def test_relay_with_every_fault(bench, issue, scripted, seed, monkeypatch):
     """A relay that refuses, hangs up, mumbles and drips at every verb: run again until done, everybody is
     accepted or refused by its word, and only those in doubt can have got it twice."""
     monkeypatch.setattr("digest.delivery.pace._FIRST_REST", 0.001)  # a 421 is no reason to wait here
-    monkeypatch.setattr("digest.delivery.run._CALL_AGAIN_AFTER", (0.01,))
+    monkeypatch.setattr("digest.delivery.lanes._FIRST_WAIT", 0.01)
     addresses = bench.subscribe_many(400)
 
     def script(step: Step) -> Answer:

@@ -134,7 +134,7 @@ def test_interrupted_twice(bench, issue, scripted, start):
 
 def test_two_senders(bench, issue, scripted, start):
     """A second sender of the same issue says so and leaves with 75; a killed one blocks nobody."""
-    bench.subscribe_many(1000)
+    bench.subscribe_many(4000)
     relay = scripted(slowly)
     first = start(relay)
     until(relay, 3, first)

@@ -74,7 +74,7 @@ def test_one_provider_is_slowed(bench, issue, scripted, monkeypatch):
 
 def test_rate_of_a_domain(bench, issue, scripted, monkeypatch):
     """A rate of one domain bounds its readers, and nobody else's."""
-    monkeypatch.setattr("digest.delivery.desk.domain_rates", lambda _settings: {"slow.example": Rate(2, 1)})
+    bench.overrides["pace"] = {"slow.example": {"rate": "2/s"}}
     bench.subscribe(*(f"a{n}@slow.example" for n in range(5)), *(f"b{n}@quick.example" for n in range(20)))
     relay = scripted()
     begun = time.monotonic()
@@ -89,7 +89,7 @@ def test_rate_of_a_domain(bench, issue, scripted, monkeypatch):
 def test_more_aside_than_fits(bench, issue, scripted, monkeypatch):
     """Readers of a slow domain beyond those kept aside are found again: nobody is skipped."""
     monkeypatch.setattr("digest.delivery.queue._ASIDE_AT_MOST", 3)
-    monkeypatch.setattr("digest.delivery.desk.domain_rates", lambda _settings: {"slow.example": Rate(10, 1)})
+    bench.overrides["pace"] = {"slow.example": {"rate": "10/s"}}
     addresses = [f"a{n}@slow.example" for n in range(25)] + ["b@quick.example"]
     bench.subscribe(*addresses)
     relay = scripted()
@@ -111,7 +111,8 @@ def test_a_turn_that_is_far_away(bench, issue, scripted):
 def test_no_rate_costs_nothing():
     """Without rates nobody ever waits."""
     pace = Pace()
-    assert (pace.wait(0.0), pace.domain_wait("x.example", 0.0), pace.longest) == (0.0, 0.0, 0)
+    assert (pace.wait("r", 0.0), pace.domain_wait("x.example", 0.0)) == (0.0, 0.0)
+    assert pace.take("r", "x.example", 0.0)
 
 
 @pytest.mark.parametrize("given_rate", [None, "5/s"])
@@ -121,4 +122,4 @@ def test_a_provider_has_a_rate(bench, given_rate):
 
     bench.overrides |= {"smtp.provider": "ses", "smtp.rate": given_rate} if given_rate else {"smtp.provider": "ses"}
     with open_desk(bench.newsletter) as desk:
-        assert desk.pace().rate == (Rate(5, 1) if given_rate else Rate(14, 1))
+        assert desk.pace().rates == {"relay 127.0.0.1:2": Rate(5, 1) if given_rate else Rate(14, 1)}

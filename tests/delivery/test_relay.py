@@ -1,10 +1,8 @@
 """The relay by itself: what is said on the wire, and what becomes of every reply, TLS and login included."""
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -250,23 +248,6 @@ def test_no_such_host():
     """A host that does not resolve is for later, and named."""
     with pytest.raises(LaterError, match=r"relay.invalid:25"):
         hand_over(smtp(25, host="relay.invalid"), message())
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Path:
-    """A self-signed certificate of 127.0.0.1, with its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl (Debian package openssl) is missing: TLS was not tested")
-    folder = tmp_path_factory.mktemp("tls")
-    pem, key = folder / "both.pem", folder / "key.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=relay"
-    subprocess.run(
-        [*make.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", pem],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_text(pem.read_text() + key.read_text())
-    return pem
 
 
 def serving(certificate: Path) -> ssl.SSLContext:

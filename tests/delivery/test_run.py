@@ -139,12 +139,12 @@ def test_waits_only_for_its_own(bench, issue, scripted):
     assert (report.exit_code, report.accounts.accepted, report.accounts.deferred) == (75, 3, 5)
 
 
-def quick_retries(retry_for: Any) -> Any:
+def quick_retries(retry_for: Any, most: int) -> Any:
     from datetime import timedelta
 
     from digest.delivery.retry import RetryPolicy
 
-    return RetryPolicy(retry_for, first=timedelta(milliseconds=50))
+    return RetryPolicy(retry_for, first=timedelta(milliseconds=50), most=most)
 
 
 def test_bounce_suppresses_the_dead(bench, issue, scripted):
@@ -301,7 +301,7 @@ def test_relay_that_takes_fewer_connections(bench, issue, scripted):
 
 def test_relay_goes_down(bench, issue, scripted, monkeypatch):
     """A relay that is lost in the middle leaves the rest waiting, and 75; the next run sends exactly that."""
-    monkeypatch.setattr("digest.delivery.run._CALL_AGAIN_AFTER", (0.05, 0.1))
+    monkeypatch.setattr("digest.delivery.lanes._FIRST_WAIT", 0.05)
     addresses = bench.subscribe_many(40)
     down = []
 

@@ -1,0 +1,42 @@
+"""What becomes of accepted messages afterwards: bounces, complaints and people who leave.
+
+The relay has taken them, so *accepted* never shrinks; these are counted beside it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Literal
+
+from digest.delivery.classify import storable
+
+Kind = Literal["bounced", "complained", "unsubscribed"]
+
+
+def record_later(
+    connection: sqlite3.Connection, run_id: int | None, subscriber_id: int, kind: Kind, at: int, detail: str = ""
+) -> int | None:
+    """Note what came of a message that was accepted, once for each kind. Returns the run it counts for.
+
+    `run_id` None: the last run that had this reader accepted by then, such as for somebody who leaves by a
+    page that knows only who they are. `at` is in microseconds since the epoch. `detail` is kept on one line,
+    without addresses. None is returned, and nothing noted, where no message was accepted for this reader.
+    One statement: it is part of the caller's transaction if there is one. Raises `sqlite3.Error`.
+    """
+    found = connection.execute(
+        "SELECT max(run_id) FROM deliveries WHERE subscriber_id = ?1 AND state = 'accepted'"
+        " AND CASE WHEN ?2 IS NULL THEN updated_at <= ?3 ELSE run_id = ?2 END",
+        (subscriber_id, run_id, at),
+    ).fetchone()
+    if found is None or found[0] is None:
+        return None
+    connection.execute(
+        "INSERT OR IGNORE INTO later (run_id, subscriber_id, kind, at, detail) VALUES (?, ?, ?, ?, ?)",
+        (found[0], subscriber_id, kind, at, storable(detail)),
+    )
+    return int(found[0])
+
+
+def later_counts(connection: sqlite3.Connection, run_id: int) -> dict[str, int]:
+    """How many of each kind a run has."""
+    return dict(connection.execute("SELECT kind, count(*) FROM later WHERE run_id = ? GROUP BY kind", (run_id,)))
