@@ -12,6 +12,7 @@ from typing import Any
 
 from digest.audience.database import open_database
 from digest.audience.readers import load_readers
+from digest.audience.received import Received
 from digest.audience.samples import made_up_readers
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
@@ -33,7 +34,7 @@ def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: b
     merger = Merger(compiled, Identity.of(newsletter.settings), today=day, attachments=pictures)
     variants: dict[str, Any] = {}
     files: dict[str, bytes] = {"compiled.json": compiled.to_json().encode()}
-    for number, (reader, count) in enumerate(_one_each(merger, _readers(newsletter, compiled, real=real)), start=1):
+    for number, (reader, count) in enumerate(one_of_each(merger, readers_of(newsletter, compiled, real=real)), start=1):
         name = f"variant-{number:02d}"
         seen = merger.rendering(reader)
         message = merger.message(reader, date=datetime.combine(day, time(), UTC), purpose="dry")
@@ -53,13 +54,14 @@ def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: b
         "issue": compiled.slug,
         "fingerprint": compiled.fingerprint,
         "variants": variants,
-        "files": {name: _hash(data) for name, data in sorted(files.items())},
+        "files": hashes(files),
     }
-    _write(out, files | {"manifest.json": (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()})
+    write_files(out, files | {"manifest.json": (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode()})
     return manifest
 
 
-def _readers(newsletter: Newsletter, compiled: CompiledIssue, *, real: bool) -> Iterator[Subscriber]:
+def readers_of(newsletter: Newsletter, compiled: CompiledIssue, *, real: bool) -> Iterator[Subscriber]:
+    """Made-up readers of every variant, or those of the database. Raises `InputError` where there is no list."""
     if not real:
         day = date.fromisoformat(compiled.date)
         yield from made_up_readers(load_readers(newsletter.root), compiled, day)
@@ -68,10 +70,11 @@ def _readers(newsletter: Newsletter, compiled: CompiledIssue, *, real: bool) -> 
         place = Place(newsletter.shown(newsletter.database))
         raise InputError(Problem(place, "there is no list yet", "digest subscribers import FILE", code="no-list"))
     with closing(open_database(newsletter.database)) as connection:
-        yield from Subscribers(connection).all()
+        received = Received(connection, compiled.received)
+        yield from (received.known(s) for s, excluded in Subscribers(connection).candidates() if excluded is None)
 
 
-def _one_each(merger: Merger, readers: Iterable[Subscriber]) -> list[tuple[Subscriber, int]]:
+def one_of_each(merger: Merger, readers: Iterable[Subscriber]) -> list[tuple[Subscriber, int]]:
     """The first reader of each variant, and how many get it; only those the issue is for."""
     found: dict[tuple[bool, ...], tuple[Subscriber, int]] = {}
     problems: dict[Problem, None] = {}
@@ -90,8 +93,8 @@ def _one_each(merger: Merger, readers: Iterable[Subscriber]) -> list[tuple[Subsc
     return list(found.values())
 
 
-def _write(out: Path, files: dict[str, bytes]) -> None:
-    """Write all, and take away what an earlier build wrote here that is no more."""
+def write_files(out: Path, files: dict[str, bytes]) -> None:
+    """Write all, and take away what an earlier build wrote here that is no more; ``manifest.json`` tells which."""
     try:
         earlier = dict(json.loads((out / "manifest.json").read_text())["files"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -105,6 +108,11 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
         file = out / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+
+def hashes(files: dict[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each file, by name, for a manifest."""
+    return {name: _hash(data) for name, data in sorted(files.items())}
 
 
 def _hash(data: bytes) -> str:

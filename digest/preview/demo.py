@@ -36,7 +36,7 @@ from digest.newsletter import Newsletter, shipped
 from digest.preview.app import create_app
 from digest.preview.inbox import Inbox
 from digest.preview.live import Live
-from digest.preview.server import LOOPBACK, LocalServer, listen, port_of
+from digest.preview.server import LOOPBACK, LocalServer, listen, port_of, practice_relay
 from digest.preview.workbench import Workbench
 
 SAMPLE = "2025-09-12-coopetition"
@@ -158,8 +158,8 @@ def demo(
     try:
         with closing(listen(port, FIRST_WEB_PORT)) as web, closing(listen(smtp_port, FIRST_SMTP_PORT)) as smtp:
             overrides = _overrides(port_of(web), port_of(smtp))
-            newsletter = _copy(root, overrides)
-            live, inbox = Live(), Inbox()
+            newsletter = _with_list(copy_sample(root, overrides))
+            live, inbox = Live(), Inbox(f"{LOOPBACK}:{port_of(smtp)}")
             workbench = Workbench(newsletter, overrides=overrides)
             app = create_app(workbench, live, port=port_of(web), inbox=inbox)
             with LocalServer(app, web, live, smtp=smtp, inbox=inbox) as server:
@@ -183,20 +183,15 @@ def _overrides(web: int, smtp: int) -> Mapping[str, object]:
         "assets.mode": "hosted",
         "assets.base_url": f"{site}/assets/{SAMPLE}",
         "assets.publish": [],
-        "smtp.host": LOOPBACK,
-        "smtp.port": smtp,
-        "smtp.tls": "none",
-        "smtp.username": None,
-        "smtp.password": None,
-        "smtp.provider": "generic",
-        "smtp.rate": None,
+        **practice_relay(smtp),
         "dkim.selector": None,
         "dkim.key": None,
         "dkim.key_file": None,
     }
 
 
-def _copy(root: Path, overrides: Mapping[str, object]) -> Newsletter:
+def copy_sample(root: Path, overrides: Mapping[str, object]) -> Newsletter:
+    """The sample newsletter copied into the folder `root`, without a list in its database."""
     for name in _COPIED:
         source, target = shipped(*name.split("/")), root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +199,11 @@ def _copy(root: Path, overrides: Mapping[str, object]) -> Newsletter:
             shutil.copytree(source, target)
         elif source.is_file():
             shutil.copyfile(source, target)
-    newsletter = Newsletter.open(root, overrides)
+    return Newsletter.open(root, overrides)
+
+
+def _with_list(newsletter: Newsletter) -> Newsletter:
+    root = newsletter.root
     with closing(open_database(newsletter.database)) as connection:
         file = root / "subscribers" / "sample.csv"
         report = import_list(connection, file, load_readers(root), shown=newsletter.shown(file))

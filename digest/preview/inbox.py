@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -67,6 +67,7 @@ class Received:
         to = _header(message, "To") or self.recipient
         return Summary(
             number=self.number,
+            recipient=self.recipient,
             sender=name or address or self.mail_from,
             to=to,
             to_name=next(filter(None, parseaddr(to)), "") or self.recipient,
@@ -102,6 +103,7 @@ class Summary:
     """A row of the mailbox, all of it plain text."""
 
     number: int
+    recipient: str
     sender: str
     to: str
     to_name: str
@@ -116,10 +118,26 @@ class Summary:
         return all(word in row for word in words.casefold().split())
 
 
-class Inbox:
-    """The messages received so far. Safe to read from any thread."""
+BEHAVIOURS: Mapping[str, tuple[str, str]] = {
+    "accept": ("Accept", "250 2.0.0 kept in the local inbox"),
+    "defer": ("Defer", "451 4.3.2 told to defer for practice, try again later"),
+    "refuse": ("Refuse", "554 5.7.1 told to refuse for practice"),
+    "unknown-user": ("No such reader", "550 5.1.1 told to know nobody, for practice"),
+}
+"""What the server does with every message, by name: its label and its reply."""
 
-    def __init__(self) -> None:
+
+class Inbox:
+    """The messages received so far. Safe to read from any thread.
+
+    `behaviour` is one of `BEHAVIOURS`; `told` is called with each message kept (from the server's thread);
+    `address` is where the server listens, as ``host:port``.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self.address = address
+        self.behaviour = "accept"
+        self.told: Callable[[Received], None] = lambda _message: None
         self._lock = threading.Lock()
         self._messages: list[Received] = []
         self._summaries: dict[int, Summary] = {}
@@ -132,6 +150,7 @@ class Inbox:
         with self._lock:
             message = Received(len(self._messages) + 1, mail_from, recipient, data, datetime.now(UTC))
             self._messages.append(message)
+        self.told(message)
         return message
 
     def all(self) -> list[Received]:
@@ -153,17 +172,33 @@ class Inbox:
 
 
 class _Handler:
-    """What aiosmtpd calls at end-of-data."""
+    """What aiosmtpd calls at RCPT and at end-of-data."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's hook
+        self,
+        server: SMTP,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        rcpt_options: list[str],
+    ) -> str:
+        if self._inbox.behaviour == "unknown-user":
+            return BEHAVIOURS["unknown-user"][1]
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(rcpt_options)
+        return "250 2.1.5 OK"
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802, ARG002 - aiosmtpd's hook
+        if self._inbox.behaviour != "accept":
+            return BEHAVIOURS[self._inbox.behaviour][1]
         content = envelope.content or b""
         data = content if isinstance(content, bytes) else content.encode()
         for recipient in envelope.rcpt_tos:
             self._inbox.add(envelope.mail_from or "", recipient, data)
-        return "250 2.0.0 kept in the local inbox"
+        return BEHAVIOURS["accept"][1]
 
 
 async def serve_smtp(inbox: Inbox, listening: socket.socket) -> asyncio.Server:

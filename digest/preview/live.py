@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
-import anyio
 from watchfiles import DefaultFilter, awatch
 
 FOLDERS = ("issues", "templates", "config", "subscribers")
@@ -72,7 +71,7 @@ async def watch(root: Path, changed: Callable[[Iterable[Path]], None]) -> None:
     while True:
         folders = _existing(root)
         if not folders:
-            await anyio.sleep(_FOLDERS_MS / 1000)
+            await asyncio.sleep(_FOLDERS_MS / 1000)
             continue
         async for changes in awatch(
             *folders,

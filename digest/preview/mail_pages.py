@@ -1,17 +1,19 @@
-"""The inbox as pages: the list, one message with all its parts, and its download."""
+"""The inbox as pages: the list, one message with all its parts, its download, and how the server behaves."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from digest.preview.inbox import Inbox, Received
-from digest.preview.pages import email_document, page
-from digest.preview.workbench import Workbench
+from digest.preview.csrf import TOKEN, form_of
+from digest.preview.inbox import BEHAVIOURS, Inbox, Received
+from digest.preview.pages import email_document
+from digest.preview.shell import Shell
 
 LISTED = 200
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -21,16 +23,36 @@ _TABS = {"html": "Email", "text": "Plain text", "headers": "Headers", "attachmen
 class MailPages:
     """Handlers; each runs in a worker thread."""
 
-    def __init__(self, workbench: Workbench, port: int, inbox: Inbox) -> None:
-        self._workbench = workbench
-        self._port = port
+    def __init__(self, shell: Shell, inbox: Inbox) -> None:
+        self._shell = shell
         self._inbox = inbox
 
     def list(self, request: Request) -> Response:
         """The messages, latest first, filtered by the words searched for."""
         words = request.query_params.get("q", "")[:200]
-        found = [row for row in self._inbox.summaries() if row.matches(words)]
-        return self._page("inbox.html", rows=found[::-1][:LISTED], total=len(found), q=words)
+        reader = request.query_params.get("reader", "")[:320]
+        rows = self._inbox.summaries()
+        found = [row for row in rows if row.matches(words) and reader in ("", row.recipient)]
+        return self._page(
+            "inbox.html",
+            rows=found[::-1][:LISTED],
+            total=len(found),
+            q=words,
+            reader=reader,
+            readers=Counter(row.recipient for row in rows).most_common(LISTED),
+            behaviours=BEHAVIOURS,
+            address=self._inbox.address,
+            csrf=TOKEN,
+        )
+
+    async def behave(self, request: Request) -> Response:
+        """Let the server accept, defer or refuse from now on."""
+        fields = await form_of(request)
+        wanted = fields.get("behaviour", "")
+        if wanted not in BEHAVIOURS:
+            raise HTTPException(400, "There is no such behaviour.")
+        self._inbox.behaviour = wanted
+        return RedirectResponse("/inbox", status_code=303)
 
     def message(self, request: Request) -> Response:
         """One message: email, text, headers, attachments or source."""
@@ -65,7 +87,7 @@ class MailPages:
             lambda match: base + quote(match[1], safe=""),
             message.html() or "",
         )
-        return email_document(html, self._port)
+        return email_document(html, self._shell.port)
 
     def part(self, request: Request) -> Response:
         """A picture inside the message, by its Content-ID (RFC 2392)."""
@@ -88,6 +110,4 @@ class MailPages:
         return message
 
     def _page(self, name: str, **context: object) -> HTMLResponse:
-        newsletter = self._workbench.newsletter.settings.newsletter
-        frame = {"newsletter_name": newsletter.name, "inbox": self._inbox, "here": "inbox"}
-        return page(name, frame | context)
+        return self._shell.page(name, "inbox", context)

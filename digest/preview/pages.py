@@ -26,14 +26,19 @@ def _environment() -> Environment:
     )
 
 
+def render(name: str, context: Mapping[str, object]) -> str:
+    """One of our own pages as text, from the template `name` and what it shows."""
+    return _environment().get_template(name).render(dict(context))
+
+
 def page(name: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
     """One of our own pages, from the template `name` and what it shows."""
-    return HTMLResponse(_environment().get_template(name).render(dict(context)), status_code=status)
+    return HTMLResponse(render(name, context), status_code=status)
 
 
-def email_document(html: str, port: int) -> Response:
-    """An email's HTML as a document that may run nothing and fetch nothing but local pictures.
+def email_document(html: str, port: int, *, images: bool = True) -> Response:
+    """An email's HTML as a document that may run nothing and fetch nothing but local pictures, if `images`.
 
     The policy is a header, and holds whatever the email says in a ``<meta>`` of its own (policies only add up).
     """
-    return HTMLResponse(html, headers={"Content-Security-Policy": email_policy(port)})
+    return HTMLResponse(html, headers={"Content-Security-Policy": email_policy(port, images=images)})

@@ -6,57 +6,49 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from digest.compose.marks import without_marks
 from digest.message.merge import MergeError
-from digest.preview.inbox import Inbox
 from digest.preview.issue_pages import with_local_pictures
-from digest.preview.pages import email_document, page
-from digest.preview.workbench import Workbench
+from digest.preview.pages import email_document
+from digest.preview.shell import Shell
 
 
 class ReaderPages:
     """Handlers; each runs in a worker thread."""
 
-    def __init__(self, workbench: Workbench, port: int, inbox: Inbox | None) -> None:
-        self._workbench = workbench
-        self._port = port
-        self._inbox = inbox
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._workbench = shell.workbench
 
     def view(self, request: Request) -> Response:
         """The issue as the reader of this link got it; for an unknown link, as anybody may read it."""
         look = self._workbench.look(request.path_params["slug"])
-        if look is None or look.merger is None:
+        if look is None or look.twin is None:
             raise HTTPException(404, "There is no such issue.")
         audience = self._workbench.audience(look)
         reader = audience.by_token(request.path_params["token"]) or audience.find("").subscriber
         if reader is None:
             raise HTTPException(404, "There is no such reader.")
         try:
-            rendering = look.merger.rendering(reader, "real")
+            rendering = look.twin.rendering(reader, "real")
         except MergeError as exc:
             raise HTTPException(404, str(exc.problem)) from exc
-        return email_document(with_local_pictures(rendering.html, look), self._port)
+        return email_document(with_local_pictures(without_marks(rendering.html), look), self._shell.port)
 
     def leave(self, request: Request) -> Response:
         """What the unsubscribe link would do. A GET changes nothing (link scanners fetch it); nor does this POST."""
         reader = self._workbench.audience().by_token(request.path_params["token"])
         who = reader.email if reader else "the reader of this link"
-        name = self._workbench.newsletter.settings.newsletter.name
         done = request.method == "POST"
-        context = {
-            "newsletter_name": name,
-            "inbox": self._inbox,
-            "here": "",
-            "title": "Nothing was changed" if done else f"Leave {name}?",
-            "text": (
+        inbox = self._shell.inbox is not None
+        return self._shell.notice(
+            "Nothing was changed" if done else f"Leave {self._shell.name}?",
+            (
                 f"On the real page, {who} would now be off the list. This is practice: the list is as it was."
                 if done
                 else f"On the real page, this button takes {who} off the list at once."
             ),
-            "button": "" if done else "Unsubscribe",
-            "back": "/inbox" if self._inbox is not None else "/",
-            "back_label": "Back to the inbox" if self._inbox is not None else "All issues",
-        }
-        answer = page("notice.html", context)
-        # Under "no-referrer" a browser sends `Origin: null` with a form, even to its own server (Fetch, 3.2).
-        answer.headers["Referrer-Policy"] = "same-origin"
-        return answer
+            button="" if done else "Unsubscribe",
+            back="/inbox" if inbox else "/",
+            back_label="Back to the inbox" if inbox else "All issues",
+        )

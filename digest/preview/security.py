@@ -18,7 +18,7 @@ PAGE_POLICY = (
 """Our own pages: own scripts and styles, nothing inline, nothing from elsewhere."""
 
 EMAIL_POLICY = (
-    "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:{images}; "
+    "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src {images}; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-same-origin"
 )
 """An email: its own styles and local pictures; no script, form, font, frame or picture from elsewhere."""
@@ -26,7 +26,8 @@ EMAIL_POLICY = (
 _EVERY_ANSWER = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Nothing to others; but with "no-referrer" our own forms would carry `Origin: null` (Fetch, section 3.2).
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "X-DNS-Prefetch-Control": "off",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -46,9 +47,13 @@ def local_hosts(port: int) -> frozenset[str]:
     return default | {f"{name}:{port}" for name in names}
 
 
-def email_policy(port: int) -> str:
-    """The policy of an email's document; its pictures may name either spelling of this server."""
-    return EMAIL_POLICY.format(images=f" http://127.0.0.1:{port} http://localhost:{port}")
+def email_policy(port: int, *, images: bool = True) -> str:
+    """The policy of an email's document; its pictures may name either spelling of this server.
+
+    Without `images` none is shown, nor any background, as in a program that blocks them.
+    """
+    shown = f"'self' data: http://127.0.0.1:{port} http://localhost:{port}" if images else "'none'"
+    return EMAIL_POLICY.format(images=shown)
 
 
 class LocalOnly:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from digest.compose.compiled import CompiledIssue
+from digest.compose.compiled import CompiledIssue, Size
 from digest.errors import InputError, Place, Problem
 from digest.issue.frontmatter import read_front_matter, split_front_matter
 from digest.issue.model import FrontMatter
 from digest.message.merge import Identity, Merger
 from digest.newsletter import Newsletter
 from digest.preview.readers import Audience, MadeUp
+from digest.preview.variants import Variants
 
 EXCERPT_LINES = 2
 """Lines shown above and below the one that is wrong."""
@@ -27,8 +28,10 @@ _SHOWN = ("issues", "templates")
 class Look:
     """One issue as last seen.
 
-    `merger` is the last good rendering's and may be older than `problems`; None when there never was one.
-    `front` is what stands above the text now, as far as it can be read.
+    `compiled` and `twin` are the last good rendering's and may be older than `problems`; None when there never was
+    one. `twin` merges the email with marks (see `digest.compose.marks`): what is shown. `compiled` is what would be
+    sent, but for its sizes (see `Workbench.sizes`). `front` is what stands above the text now, as far as it can be
+    read.
     """
 
     slug: str
@@ -36,7 +39,7 @@ class Look:
     generation: int
     front: FrontMatter | None = None
     compiled: CompiledIssue | None = None
-    merger: Merger | None = None
+    twin: Merger | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -74,6 +77,10 @@ class Workbench:
         self._lock = threading.Lock()
         self._looks: dict[str, Look] = {}
         self._made_up = MadeUp()
+        self._checked: dict[str, tuple[int, tuple[Problem, ...]]] = {}
+        self._checking = threading.Lock()
+        self._mergers: dict[str, Merger] = {}
+        self.variants = Variants()
         self._generation = 1
         self._all_changed = 1
         self._changed: dict[str, int] = {}
@@ -94,8 +101,9 @@ class Workbench:
         return sorted(looks, key=lambda look: look.slug, reverse=True)
 
     def stale(self) -> list[str]:
-        """Issues that changed since they were last looked at, newest name first."""
-        return [look.slug for look in self.looks() if not self._fresh(look.slug)]
+        """Issues that changed since they were last looked at or checked, newest name first."""
+        looks = self.looks()
+        return [look.slug for look in looks if not self._fresh(look.slug) or self.known_problems(look) is None]
 
     def look(self, slug: str) -> Look | None:
         """The issue as it is now, composed if it changed; None when there is no such issue.
@@ -105,11 +113,58 @@ class Workbench:
         with self._lock:
             file = self._files().get(slug)
             if file is None:
-                self._looks.pop(slug, None)
+                for kept in (self._looks, self._checked, self._mergers):
+                    kept.pop(slug, None)
                 return None
             if not self._fresh(slug):
                 self._looks[slug] = self._compose(slug, file, self._looks.get(slug))
             return self._looks[slug]
+
+    def checked(self, look: Look) -> tuple[Problem, ...]:
+        """All that ``digest check`` says of an issue as it was looked at; looked up once until it changes."""
+        from digest.checks.issues import check
+
+        with self._checking:
+            known = self.known_problems(look)
+            if known is not None:
+                return known
+            try:
+                problems = tuple(check(self._newsletter, look.slug, today=self._today()))
+            except InputError as exc:
+                problems = exc.problems
+            except Exception as exc:  # noqa: BLE001 - a check that fails must not take the page with it
+                told = f"could not be checked: {exc or type(exc).__name__}"
+                problems = (Problem(Place(self._newsletter.shown(look.file)), told, code="internal"),)
+            self._checked[look.slug] = (look.generation, problems)
+            return problems
+
+    def merger(self, look: Look) -> Merger | None:
+        """Makes the messages of an issue as last composed; kept until it changes. Raises `InputError`."""
+        from digest.compose.pictures import attachments
+
+        if look.compiled is None:
+            return None
+        kept = self._mergers.get(look.slug)
+        if kept is None or kept.compiled is not look.compiled:
+            carried = attachments(self._newsletter, look.compiled)
+            identity = Identity.of(self._newsletter.settings)
+            kept = Merger(look.compiled, identity, today=self._today(), attachments=carried)
+            self._mergers[look.slug] = kept
+        return kept
+
+    def sizes(self, look: Look) -> tuple[Size, ...]:
+        """The bytes of each block as it is sent; none while the issue can't be composed."""
+        from digest.compose.composer import compile_issue
+
+        try:
+            return compile_issue(self._newsletter, look.file).sizes
+        except InputError:
+            return ()
+
+    def known_problems(self, look: Look) -> tuple[Problem, ...] | None:
+        """As `checked`, where that is known by now; the list of issues does not wait for it."""
+        generation, problems = self._checked.get(look.slug, (-1, ()))
+        return problems if generation == look.generation else None
 
     def audience(self, look: Look | None = None) -> Audience:
         """Everyone an issue can be shown to."""
@@ -186,16 +241,15 @@ class Workbench:
 
     def _compose(self, slug: str, file: Path, last: Look | None) -> Look:
         # Heavy imports happen where they are used: MJML, premailer and their own.
-        from digest.compose.composer import compile_issue
-        from digest.compose.pictures import attachments
+        from digest.compose.composer import compose_issue
+        from digest.compose.marks import without_marks
 
         generation = self._generation  # before the file is read: a save from now on makes this look stale
         front = read_front(file)
         try:
-            compiled = compile_issue(self._newsletter, file)
-            carried = attachments(self._newsletter, compiled)
-            identity = Identity.of(self._newsletter.settings)
-            merger = Merger(compiled, identity, today=self._today(), attachments=carried)
+            # The twin alone is composed, because somebody waits: without its marks it is the email, to the byte.
+            marked = compose_issue(self._newsletter, file, marks=True).compiled
+            twin = Merger(marked, Identity.of(self._newsletter.settings), today=self._today(), for_wire=False)
         except InputError as exc:
             problems = exc.problems
         except Exception as exc:  # noqa: BLE001 - the page must stay up over the last good rendering
@@ -203,9 +257,10 @@ class Workbench:
             cure = f"digest build {slug} --debug tells the whole story"
             problems = (Problem(Place(self._newsletter.shown(file)), what, cure, code="internal"),)
         else:
-            return Look(slug, file, generation, front, compiled, merger)
+            plain = replace(marked, html=replace(marked.html, source=without_marks(marked.html.source)), sizes=())
+            return Look(slug, file, generation, front, plain, twin)
         good = last or Look(slug, file, 0)
-        return Look(slug, file, generation, front or good.front, good.compiled, good.merger, problems)
+        return Look(slug, file, generation, front or good.front, good.compiled, good.twin, problems)
 
 
 def read_front(file: Path) -> FrontMatter | None:

@@ -16,9 +16,10 @@ from PIL import Image
 
 from digest.newsletter import Newsletter, shipped
 from digest.preview.app import create_app
+from digest.preview.editor import Editor
 from digest.preview.inbox import Inbox
 from digest.preview.live import Live
-from digest.preview.server import LocalServer, listen, port_of
+from digest.preview.server import LocalServer, listen, port_of, practice_relay
 from digest.preview.workbench import Workbench
 
 CHROMIUM = "/usr/bin/chromium"
@@ -92,16 +93,20 @@ def _newsletter(root: Path) -> Path:
     issue.mkdir(parents=True)
     (issue / "index.md").write_text(ISSUE, encoding="utf-8")
     Image.new("RGB", (600, 300), "#2e7d4f").save(issue / "field.png")
+    opened = root / "opened.txt"
+    (root / "editor.py").write_text(f"import sys; open({str(opened)!r}, 'w').write(' '.join(sys.argv[1:]))")
     (root / ".env").write_text("DIGEST_SMTP__PASSWORD=quite-secret\nDIGEST_SMTP__USERNAME=weekly\n")
     return root
 
 
 @contextmanager
 def _served(folder: Path) -> Iterator[Site]:
-    newsletter = Newsletter.open(folder)
     with closing(listen(0, 0)) as web, closing(listen(0, 0)) as smtp:
-        live, inbox, workbench = Live(), Inbox(), Workbench(newsletter)
-        app = create_app(workbench, live, port=port_of(web), inbox=inbox)
+        overrides = practice_relay(port_of(smtp))
+        newsletter = Newsletter.open(folder, overrides)
+        live, inbox, workbench = Live(), Inbox(), Workbench(newsletter, overrides=overrides)
+        editor = Editor((sys.executable, str(folder / "editor.py"), "{file}", "{line}"))
+        app = create_app(workbench, live, port=port_of(web), inbox=inbox, editor=editor)
         with LocalServer(app, web, live, smtp=smtp, inbox=inbox):
             yield Site(newsletter.root, port_of(web), port_of(smtp), inbox, workbench)
 

@@ -47,6 +47,28 @@ def test_opens_at_the_issue_and_ends_with_ctrl_c(folder: Path, repository: Path)
         assert (process.returncode, errors) == (0, "")
 
 
+def test_inbox_takes_the_tests(folder: Path, repository: Path) -> None:
+    """With --inbox the page's tests go to the embedded server, whatever relay the settings name."""
+    with _preview(folder, repository, "--port", "0", "--inbox") as (process, said):
+        [site] = re.findall(r"http://127\.0\.0\.1:\d+", said)
+        assert process.stdout is not None
+        assert f"{site}/inbox" in process.stdout.readline()
+        token = re.search(r'name="csrf" value="([^"]+)"', httpx.get(f"{site}/issues/first").text)
+        assert token is not None
+        form = {"csrf": token[1], "to": "address", "address": "me@example.com"}
+        answer = httpx.post(f"{site}/issues/first/test", data=form, headers={"Origin": site}, timeout=30)
+        assert "accepted by the relay" in answer.text
+        assert "[Test] Three stories" in httpx.get(f"{site}/inbox").text
+
+
+def test_editor_must_be_there(folder: Path, repository: Path) -> None:
+    """An editor that can't be started is told at once, not at the first click."""
+    with _preview(folder, repository, "--editor", "no-such-editor") as (process, _):
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 2
+        assert "no program “no-such-editor”" in errors
+
+
 def test_next_port_is_said(folder: Path, repository: Path) -> None:
     """When the usual port is in use it takes the next free one and says so."""
     try:

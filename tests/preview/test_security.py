@@ -56,7 +56,7 @@ def test_every_answer_is_guarded(standing: Any, path: str) -> None:
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 
@@ -112,7 +112,7 @@ def test_picture_that_leads_outside_is_refused(site: Any) -> None:
 def test_secrets_are_never_in_a_problem(site: Any, folder: Path) -> None:
     """A mistake in the settings is named, but its line is not shown: it may hold a secret."""
     config = folder / "config" / "digest.toml"
-    config.write_text(config.read_text().replace("[smtp]", '[smtp]\npassword = "very-secret"\nunheard = 1'))
+    config.write_text(config.read_text().replace("\n[smtp]\n", '\n[smtp]\npassword = "very-secret"\nunheard = 1\n'))
     site.workbench.changed([config])
     _, _, body = _ask(site, "/issues/first")
     assert b"unheard" in body

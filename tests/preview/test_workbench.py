@@ -47,7 +47,7 @@ def test_broken_issue_keeps_last_rendering(bench: Workbench, issue: Path, write:
     look = bench.look("first")
     assert look is not None
     assert good is not None
-    assert look.merger is good.merger
+    assert look.twin is good.twin
     assert look.problems[0].place == Place("issues/first/index.md", 8)
     assert "hero" in look.problems[0].cure
     excerpt = bench.excerpt(look.problems[0].place)
@@ -64,15 +64,15 @@ def test_save_while_composing_is_not_lost(
     bench: Workbench, issue: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is saved after the file was read makes the look stale."""
-    real = composer.compile_issue
+    real = composer.compose_issue
 
-    def slow(newsletter: Newsletter, file: Path) -> object:
-        compiled = real(newsletter, file)
+    def slow(newsletter: Newsletter, file: Path, **options: bool) -> object:
+        compiled = real(newsletter, file, **options)
         write(issue, "and welcome", "and good day")
         bench.changed([issue])
         return compiled
 
-    monkeypatch.setattr(composer, "compile_issue", slow)
+    monkeypatch.setattr(composer, "compose_issue", slow)
     bench.look("first")
     monkeypatch.undo()
     assert bench.stale() == ["first"]
@@ -94,7 +94,7 @@ def test_theme_deleted_while_open(bench: Workbench, folder: Path, write: Write, 
     look = bench.look("first")
     assert look is not None
     assert "house" in look.problems[0].message
-    assert look.merger is good.merger
+    assert look.twin is good.twin
 
 
 def test_issue_that_goes_and_comes(bench: Workbench, issue: Path, folder: Path) -> None:
@@ -118,7 +118,7 @@ def test_huge_file_is_a_problem(bench: Workbench, issue: Path) -> None:
     look = bench.look("first")
     assert look is not None
     assert look.problems[0].place == Place("issues/first/index.md")
-    assert look.merger is not None
+    assert look.twin is not None
 
 
 def test_unforeseen_failure_is_a_problem(bench: Workbench, issue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,15 +126,15 @@ def test_unforeseen_failure_is_a_problem(bench: Workbench, issue: Path, monkeypa
     good = bench.look("first")
     assert good is not None
 
-    def failing(_newsletter: Newsletter, _file: Path) -> None:
+    def failing(_newsletter: Newsletter, _file: Path, **_options: bool) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(composer, "compile_issue", failing)
+    monkeypatch.setattr(composer, "compose_issue", failing)
     bench.changed([issue])
     look = bench.look("first")
     assert look is not None
     assert "a bug" in look.problems[0].message
-    assert look.merger is good.merger
+    assert look.twin is good.twin
 
 
 @pytest.mark.parametrize("file", ["../outside.md", "/etc/passwd", ".env", "config/digest.toml", "issues/../.env"])

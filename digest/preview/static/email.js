@@ -1,37 +1,36 @@
 // The email's frame: its clicks are shown, never followed; it is exchanged without a flash.
 
-export function watchClicks(frame, where) {
+// `tell` gets what to show of a click: nodes, or nothing.
+export function watchClicks(frame, tell) {
   const inside = frame.contentDocument;
   if (!inside) return;
-  const linkOf = (event) => event.target.closest?.("a[href], area[href]");
   inside.addEventListener("click", (event) => {
-    const link = linkOf(event);
-    if (!link) return;
-    event.preventDefault();
-    const address = link.getAttribute("href");
-    if (address.startsWith("#")) {
-      inside.getElementById(address.slice(1))?.scrollIntoView({ block: "start" });
-      return;
-    }
-    const open = document.createElement("a");
-    open.textContent = address;
-    if (/^https?:/i.test(address)) {
-      open.href = address;
-      open.target = "_blank";
-      open.rel = "noopener noreferrer";
-    }
-    where.replaceChildren("This link leads to ", open);
+    const link = event.target.closest?.("a[href], area[href]");
+    if (link) event.preventDefault();
+    const address = link?.getAttribute("href");
+    if (address?.startsWith("#")) inside.getElementById(address.slice(1))?.scrollIntoView({ block: "start" });
+    tell(address && !address.startsWith("#") ? ["This link leads to ", shownAddress(address)] : [], event.target);
   });
   inside.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") frame.parentElement.closest("main")?.querySelector("select, input")?.focus();
+    if (event.key === "Escape") document.getElementById("reader")?.focus();
   });
+}
+
+function shownAddress(address) {
+  const open = document.createElement("a");
+  open.textContent = address;
+  if (/^https?:/i.test(address)) {
+    open.href = address;
+    open.target = "_blank";
+    open.rel = "noopener noreferrer";
+  }
+  return open;
 }
 
 // Load `url` behind the frame that is shown, and put it in its place when it is there, scrolled alike.
 export function exchange(frame, url, done) {
   const next = frame.cloneNode(false);
   next.classList.add("coming");
-  next.hidden = frame.hidden;
   next.src = url;
   next.addEventListener(
     "load",

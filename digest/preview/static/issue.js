@@ -1,46 +1,40 @@
-import { fetchPage, listen, take } from "./live.js";
+import { openPlace, reveal, watchForms } from "./act.js";
 import { exchange, watchClicks } from "./email.js";
+import { fit, frames, scrollTogether, watchHandle } from "./frames.js";
+import { fetchPage, listen, take } from "./live.js";
+import { blockOf, markProblems, placeOf, show, watchHover } from "./marks.js";
 
+const main = document.getElementById("main");
 const controls = document.getElementById("controls");
 const who = document.getElementById("who");
 const stage = document.getElementById("stage");
-const paper = document.getElementById("paper");
+const panes = document.getElementById("panes");
 const where = document.getElementById("where");
-const slug = document.getElementById("main").dataset.slug;
+const hovered = document.getElementById("hovered");
+const reader = document.getElementById("reader");
+const { slug, csrf, editor } = main.dataset;
 
-let coming = null; // a frame that is still loading
 let asking = null; // the request under way
+let problems = []; // [place, severity] of what digest check says
 
 document.documentElement.classList.add("js");
 
+// ---- the address
+
 function wanted() {
-  const query = new URLSearchParams(new FormData(controls));
-  query.set("reader", document.getElementById("reader").value);
+  const form = new FormData(controls);
+  const query = new URLSearchParams();
+  const defaults = { width: "600", scheme: "light", show: "html", beside: "" };
+  for (const [name, value] of form) if (name !== "reader" && value !== defaults[name]) query.set(name, value);
+  query.set("reader", reader.value);
   const search = document.getElementById("search");
   if (search?.value) query.set("q", search.value);
   return `/issues/${encodeURIComponent(slug)}?${query}`;
 }
 
-function arrange() {
-  const form = new FormData(controls);
-  for (const name of ["width", "scheme", "show"]) {
-    stage.dataset[name] = form.get(name);
-    who.elements[name].value = form.get(name);
-  }
-  const frame = document.getElementById("email");
-  const text = document.getElementById("text");
-  if (frame) frame.hidden = form.get("show") === "text";
-  if (text) text.hidden = form.get("show") !== "text";
-  fit();
-}
+const field = (name) => new FormData(controls).get(name);
 
-// A phone's page is wider than a phone's stage with its margins: shrink what does not fit.
-function fit() {
-  const width = Number(stage.dataset.width) || 0;
-  const room = stage.clientWidth - 2 * Number.parseFloat(getComputedStyle(stage).paddingLeft);
-  const scale = width && room < width ? room / width : 1;
-  paper.style.setProperty("--scale", scale);
-}
+// ---- taking a fresh page
 
 // Only the newest request counts: a slow older answer never overwrites it.
 async function refresh() {
@@ -50,78 +44,201 @@ async function refresh() {
   history.replaceState(null, "", url);
   let page;
   try {
-    page = await fetchPage(url, mine.signal);
+    page = await fetchPage(url, { signal: mine.signal });
   } catch {
     return; // a newer request, or the server is gone: the page stays as it is
   }
   if (!page.ok) {
-    if (page.querySelector(".notice")) document.getElementById("notice").replaceChildren(page.querySelector(".notice"));
+    const notice = page.querySelector(".notice");
+    if (notice) document.getElementById("notice").replaceChildren(notice);
     return;
   }
   document.title = page.title;
-  take(page, ["notice", "facts", "chosen-facts", "values", "letter-facts"]);
-  const list = document.getElementById("reader");
-  if (list.innerHTML !== page.getElementById("reader").innerHTML) {
-    const value = list.value;
-    list.replaceChildren(...page.getElementById("reader").childNodes);
-    if ([...list.options].some((option) => option.value === value)) list.value = value;
-  }
-  takeEmail(page);
+  take(page, ["notice", "title", "tabs", "scheme-note", "chosen-facts", "values", "letter-facts", "acts"]);
+  takeReaders(page);
+  takePanes(page);
+  takeView(page);
+  reveal();
 }
 
-function takeEmail(page) {
-  const frame = document.getElementById("email");
-  const fresh = page.getElementById("email");
-  coming?.remove();
-  coming = null;
-  if (!frame || !fresh) {
-    if (frame || fresh) {
-      paper.replaceChildren(...page.getElementById("paper").childNodes);
-      ready(document.getElementById("email"));
-    }
+function takeReaders(page) {
+  const fresh = page.getElementById("reader");
+  if (reader.innerHTML === fresh.innerHTML) return;
+  const value = reader.value;
+  reader.replaceChildren(...fresh.childNodes);
+  if ([...reader.options].some((option) => option.value === value)) reader.value = value;
+}
+
+function takeView(page) {
+  const view = document.getElementById("view");
+  const fresh = page.getElementById("view");
+  const scrolled = view.querySelector(".scroll")?.scrollTop ?? 0;
+  take(page, ["view"]);
+  view.hidden = fresh.hidden;
+  const box = view.querySelector(".scroll");
+  if (box) box.scrollTop = scrolled;
+  follow();
+}
+
+// Panes that stay keep their frame until the new one is there; the others come and go.
+function takePanes(page) {
+  const fresh = page.getElementById("panes");
+  panes.hidden = fresh.hidden;
+  panes.dataset.count = fresh.dataset.count;
+  stage.dataset.show = field("show");
+  const keys = (root) => [...root.querySelectorAll(".pane")].map((pane) => pane.dataset.key).join();
+  if (keys(panes) !== keys(fresh)) {
+    panes.replaceChildren(...fresh.childNodes);
+    for (const frame of frames()) ready(frame);
     return arrange();
   }
-  const text = document.getElementById("text");
-  if (text.textContent !== page.getElementById("text").textContent) text.textContent = page.getElementById("text").textContent;
-  if (frame.getAttribute("src") === fresh.getAttribute("src")) return arrange();
-  frame.title = fresh.title;
-  coming = exchange(frame, fresh.getAttribute("src"), (shown) => {
-    coming = null;
-    ready(shown);
-    document.dispatchEvent(new CustomEvent("shown"));
-  });
+  for (const pane of panes.querySelectorAll(".pane")) {
+    const next = fresh.querySelector(`.pane[data-key="${pane.dataset.key}"]`);
+    pane.dataset.width = next.dataset.width;
+    pane.dataset.scheme = next.dataset.scheme;
+    pane.querySelector(".coming")?.remove();
+    const frame = pane.querySelector("iframe");
+    const address = next.querySelector("iframe").getAttribute("src");
+    frame.title = next.querySelector("iframe").title;
+    if (frame.getAttribute("src") === address) continue;
+    exchange(frame, address, (shown) => {
+      prepare(shown);
+      document.dispatchEvent(new CustomEvent("shown"));
+    });
+  }
   arrange();
 }
+
+// ---- the frames
 
 function ready(frame) {
-  if (!frame) return;
-  if (frame.contentDocument?.readyState === "complete") watchClicks(frame, where);
-  frame.addEventListener("load", () => watchClicks(frame, where));
+  if (frame.contentDocument?.readyState === "complete" && frame.contentDocument.URL !== "about:blank") prepare(frame);
+  frame.addEventListener("load", () => prepare(frame));
 }
 
+function prepare(frame) {
+  watchClicks(frame, (said, element) => tellPlace(said, element));
+  watchHover(frame, (text) => (hovered.textContent = text));
+  scrollTogether(frame);
+  markProblems(frame, problems);
+}
+
+function tellPlace(said, element) {
+  const place = placeOf(element);
+  const block = blockOf(element);
+  const parts = [...said];
+  if (place) {
+    const code = document.createElement("code");
+    code.textContent = place;
+    parts.push(said.length ? " · written at " : "Written at ", code);
+  }
+  if (block) parts.push(` · ${block.kind} (${block.file})`);
+  if (place && editor) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `Open in ${editor}`;
+    button.addEventListener("click", () => openPlace(place, csrf));
+    parts.push(" ", button);
+  }
+  where.replaceChildren(...parts);
+}
+
+function arrange() {
+  const current = document.querySelector("#tabs [aria-current]");
+  if (current) current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.clientWidth / 2;
+  stage.dataset.zoom = field("zoom") ?? "100";
+  controls.hidden = field("show") !== "html";
+  watchHandle((width, atEnd) => {
+    const free = document.getElementById("free");
+    free.hidden = false;
+    free.querySelector("input").value = width;
+    free.querySelector("input").checked = true;
+    free.querySelector("small").textContent = width;
+    if (atEnd) history.replaceState(null, "", wanted());
+  });
+  for (const input of who.querySelectorAll("input[type=hidden]")) input.remove();
+  for (const [name, value] of new URLSearchParams(wanted().split("?")[1])) {
+    if (name !== "reader" && name !== "q") who.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  fit();
+}
+
+// ---- problems and the run
+
+async function check() {
+  const page = await fetchPage(document.getElementById("checks").dataset.from).catch(() => null);
+  if (!page?.ok) return;
+  take(page, ["checks-list"]);
+  const list = document.getElementById("checks-list");
+  problems = [...list.querySelectorAll("[data-place]")].map((item) => [item.dataset.place, item.dataset.severity]);
+  if (editor) for (const mark of list.querySelectorAll("[data-mark]")) mark.after(" ", opener(mark.dataset.mark));
+  reveal(list);
+  for (const frame of frames()) markProblems(frame, problems);
+}
+
+function opener(place) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "small", textContent: "Open" });
+  button.dataset.open = place;
+  return button;
+}
+
+let following = null;
+function follow() {
+  clearTimeout(following);
+  if (field("show") === "run") following = setTimeout(refresh, document.querySelector("#run[data-running]") ? 500 : 2000);
+}
+
+// ---- what a person does
+
 controls.addEventListener("change", (event) => {
-  arrange();
-  if (event.target.name === "scheme") refresh();
-  else history.replaceState(null, "", wanted());
+  where.replaceChildren();
+  if (event.target.name === "width" && field("beside") === "") {
+    const pane = panes.querySelector(".pane");
+    if (pane) pane.dataset.width = field("width") === "full" ? 0 : field("width");
+    arrange();
+    history.replaceState(null, "", wanted());
+  } else if (event.target.name === "zoom") {
+    arrange();
+    history.replaceState(null, "", wanted());
+  } else refresh();
 });
 controls.addEventListener("submit", (event) => event.preventDefault());
 who.addEventListener("submit", (event) => {
   event.preventDefault();
   refresh();
 });
-document.getElementById("reader").addEventListener("change", refresh);
+reader.addEventListener("change", refresh);
 let typing;
 document.getElementById("search")?.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(refresh, 200);
 });
+document.getElementById("tabs").addEventListener("click", (event) => {
+  const tab = event.target.closest("a[data-show]");
+  if (!tab || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  where.replaceChildren();
+  controls.elements.show.value = tab.dataset.show;
+  refresh().then(() => document.querySelector("#tabs [aria-current]")?.focus());
+});
+document.addEventListener("click", (event) => {
+  const mark = event.target.closest("[data-mark]")?.dataset.mark;
+  if (mark && !frames().filter((frame) => show(frame, mark)).length) where.textContent = `${mark} is not in this picture`;
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") where.replaceChildren();
+});
 
-ready(document.getElementById("email"));
+for (const frame of frames()) ready(frame);
 arrange();
+reveal();
+watchForms(csrf);
+follow();
+check();
 new ResizeObserver(fit).observe(stage);
 listen({
-  changed: (slugs) => {
-    // No slug: a list of readers was saved. None at all: unknown.
-    if (!slugs || slugs.length === 0 || slugs.includes(slug)) refresh();
-  },
+  // No slug: a list of readers was saved. None at all: unknown.
+  change: (data) => (!data?.slugs?.length || data.slugs.includes(slug)) && refresh(),
+  checked: (data) => data.slug === slug && check(),
 });

@@ -34,4 +34,6 @@ function show(page) {
   });
 }
 
-listen({ changed: refresh, looked: refresh });
+// A run writes to the database, not to files: while one is under way, its numbers are looked for.
+setInterval(() => document.querySelector(".chip.sending") && refresh(), 2000);
+listen({ change: refresh, looked: refresh, checked: refresh });

@@ -4,8 +4,8 @@ export function parsePage(text) {
   return new DOMParser().parseFromString(text, "text/html");
 }
 
-export async function fetchPage(url, signal) {
-  const answer = await fetch(url, { signal, headers: { Accept: "text/html" } });
+export async function fetchPage(url, options) {
+  const answer = await fetch(url, { headers: { Accept: "text/html" }, ...options });
   const page = parsePage(await answer.text());
   page.ok = answer.ok;
   return page;
@@ -20,7 +20,8 @@ export function take(page, ids) {
   }
 }
 
-export function listen({ changed, looked }) {
+// Call what `on` holds for an event (change, looked, checked, mail) with its data; `change` with null after a gap.
+export function listen(on) {
   const light = document.getElementById("live");
   const show = (state, text) => {
     if (!light || light.dataset.state === state) return;
@@ -33,15 +34,14 @@ export function listen({ changed, looked }) {
     events = new EventSource("/live");
     events.onopen = () => {
       show("on", "Live");
-      if (missed) changed(null);
+      if (missed) on.change?.(null);
       missed = false;
     };
     events.onerror = () => {
       missed = true;
       show("lost", "Server stopped");
     };
-    events.addEventListener("change", (event) => changed(JSON.parse(event.data).slugs));
-    events.addEventListener("looked", (event) => looked?.(JSON.parse(event.data).slug));
+    for (const name of Object.keys(on)) events.addEventListener(name, (event) => on[name](JSON.parse(event.data)));
   };
   const close = () => {
     events?.close();

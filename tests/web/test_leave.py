@@ -1,0 +1,249 @@
+"""The way out, as a mail provider, a scanner and a reader go it."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from digest.audience.database import open_database
+from digest.audience.leaving import Parting, leave_within
+from digest.delivery.desk import open_desk
+from digest.delivery.scripted import Answer, ScriptedRelay, Step
+from digest.errors import LaterError
+from digest.web.writer import Writer
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+def _post(site: Any, path: str, **more: Any) -> httpx.Response:
+    return site.http.post(f"{path}", data=ONE_CLICK, **more)
+
+
+def _link(message: Any) -> str:
+    """The path of the header's https link, as a provider reads it (RFC 2369, RFC 8058)."""
+    assert message.header("List-Unsubscribe-Post") == "List-Unsubscribe=One-Click"
+    return urlsplit(re.findall(r"<(https:[^>]+)>", message.header("List-Unsubscribe"))[0]).path
+
+
+def test_one_click_from_a_real_send(site: Any) -> None:
+    """The header's link of a message that was really sent, POSTed in the middle of the run: the reader is out of
+    the rest of it (withdrawn), and of the next issue."""
+    for n in range(40):
+        site.subscribe(f"reader{n:02d}@example.org")
+    posted: list[httpx.Response] = []
+    first_message = threading.Event()
+
+    def script(step: Step) -> Answer:
+        if step.verb == "." and not first_message.is_set():
+            first_message.set()
+            # Two who have got it, and one who has not: their links are alike but for the token.
+            posted.append(_post(site, f"/u/{site.tokens['reader39@example.org']}"))
+        return None
+
+    with ScriptedRelay(script) as relay:
+        received = site.send(relay=relay)
+    assert posted[0].status_code == 200
+    assert len(received) == 39
+    assert "reader39@example.org" not in {message.recipient for message in received}
+    with open_desk(site.newsletter) as desk:
+        run = desk.runs.latest("first")
+        assert run is not None
+        accounts = desk.accounts(run)
+    assert (accounts.accepted, accounts.withdrawn) == (39, {"unsubscribed": 1})
+
+    left = next(message for message in received if message.recipient == "reader05@example.org")
+    assert _post(site, _link(left)).status_code == 200
+    issue = site.root / "issues" / "first" / "index.md"
+    (site.root / "issues" / "second.md").write_text(issue.read_text().replace("![A green field](field.png)", "More."))
+    again = {message.recipient for message in site.send("second")}
+    assert len(again) == 38
+    assert not again & {"reader05@example.org", "reader39@example.org"}
+
+
+def test_scanner_changes_nothing(site: Any) -> None:
+    """GET, HEAD and OPTIONS of every link change nothing; GET shows one form with one button."""
+    token = site.subscribe("ada@example.org")
+    before = site.execute("SELECT * FROM subscribers")
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE"):
+        for path in (f"/u/{token}", f"/u/{token}/back", f"/preferences/{token}/erase", f"/confirm/{token}"):
+            site.http.request(method, path)
+    assert site.execute("SELECT * FROM subscribers") == before
+    page = site.http.get(f"/u/{token}").text
+    assert page.count("<form") == page.count("<button") == 1
+    assert "ada@example.org" not in page
+
+
+@pytest.mark.parametrize("body", [b"", b"List-Unsubscribe=One-Click", b"\xff\x00", b"x" * 10_000])
+def test_post_needs_nothing_but_the_token(site: Any, body: bytes) -> None:
+    """No cookie, login or particular body is needed, and none is set; the answer is no redirect."""
+    token = site.subscribe("ada@example.org")
+    answer = site.http.post(f"/u/{token}", content=body, headers={"Origin": "https://mail.example"})
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert site.status("ada@example.org") == "unsubscribed"
+    assert site.http.post(f"/u/{token}", content=body).status_code == 200
+
+
+def test_multipart_is_taken(site: Any) -> None:
+    """A provider may post multipart/form-data (RFC 8058 section 3.2)."""
+    token = site.subscribe("ada@example.org")
+    assert site.http.post(f"/u/{token}", files={"List-Unsubscribe": (None, "One-Click")}).status_code == 200
+    assert site.status("ada@example.org") == "unsubscribed"
+
+
+@pytest.mark.parametrize("was", ["active", "pending", "bounced"])
+def test_taken_back(site: Any, was: str) -> None:
+    """Taking it back makes the reader what they were, never more; a second time there is nothing to take back."""
+    token = site.subscribe("ada@example.org", status=was)
+    _post(site, f"/u/{token}")
+    assert _post(site, f"/u/{token}/back").status_code == 200
+    assert site.status("ada@example.org") == was
+    assert _post(site, f"/u/{token}/back").status_code == 404
+
+
+def test_only_own_leaving_is_taken_back(site: Any) -> None:
+    """Who was taken off by hand, complained, or left long ago is not brought back by an old link."""
+    for address, status in (("ada@example.org", "unsubscribed"), ("bob@example.org", "complained")):
+        token = site.subscribe(address, status=status)
+        _post(site, f"/u/{token}")
+        assert _post(site, f"/u/{token}/back").status_code == 404
+        assert site.status(address) == status
+    token = site.subscribe("eve@example.org")
+    _post(site, f"/u/{token}")
+    site.execute("UPDATE leavings SET left_at = left_at - 8 * 86400 * 1000000")
+    assert _post(site, f"/u/{token}/back").status_code == 404
+
+
+FORGED = ["x", "a" * 24, "..%5c..%5cetc", "%00", "%ff%fe", "a" * 5000, "' OR 1=1 --", "%0d%0aSet-Cookie:a=b"]
+
+
+def test_forged_tokens_get_one_answer(site: Any) -> None:
+    """A forged, cut or foreign token gets the page of an unknown one, byte for byte, at every address."""
+    whole = site.subscribe("ada@example.org")
+    tokens = (*FORGED, whole[:-1], whole.upper(), whole + "a")
+    for path in ("/u/{}", "/preferences/{}", "/preferences/{}/data", "/view/first/{}"):
+        unknown = site.http.get(path.format("b" * 24))
+        assert unknown.status_code == 404
+        assert "names nobody" in unknown.text
+        for token in tokens:
+            assert site.http.get(path.format(token)).content == unknown.content, (path, token)
+    for token in tokens:
+        assert _post(site, f"/u/{token}").content == _post(site, "/u/" + "b" * 24).content
+    assert site.status("ada@example.org") == "active"
+
+
+def test_unknown_token_costs_the_same(site: Any) -> None:
+    """An answer to a token that names nobody waits for a commit that writes, like any other: no time tells."""
+    token = site.subscribe("ada@example.org")
+    with closing(sqlite3.connect(site.newsletter.database)) as watching:
+        for path in (f"/u/{token}", f"/u/{token}", f"/u/{token[:-2]}zz", "/u/x", f"/u/{'b' * 24}/back"):
+            (before,) = watching.execute("PRAGMA data_version").fetchone()
+            _post(site, path)
+            assert watching.execute("PRAGMA data_version").fetchone() != (before,)
+
+
+def test_inert_token(site: Any) -> None:
+    """The links of tests and previews open “this was a test”, and a POST there does nothing."""
+    for path in ("/u/this-was-a-test", "/view/first/this-was-a-test", "/preferences/this-was-a-test"):
+        assert "This was a test" in site.http.get(path).text
+    assert "This was a test" in _post(site, "/u/this-was-a-test").text
+
+
+def test_no_answer_before_it_is_written(site: Any, eventually: Callable[..., Any]) -> None:
+    """While another process keeps the database locked, the answer waits; then it comes, and nothing was lost."""
+    token = site.subscribe("ada@example.org")
+    answers: list[httpx.Response] = []
+    with closing(sqlite3.connect(site.newsletter.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asking = threading.Thread(target=lambda: answers.append(_post(site, f"/u/{token}", timeout=30)))
+        asking.start()
+        time.sleep(0.5)
+        assert not answers
+        assert site.http.get(f"/u/{token}").status_code == 200  # reading goes on
+        other.execute("ROLLBACK")
+    asking.join()
+    assert answers[0].status_code == 200
+    assert site.status("ada@example.org") == "unsubscribed"
+
+
+def test_too_long_a_lock_says_later(site: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]) -> None:
+    """Who waited too long is told to come again (503); what was asked for is written all the same."""
+    monkeypatch.setattr("digest.web.writer.PATIENCE", 0.2)
+    token = site.subscribe("ada@example.org")
+    with closing(sqlite3.connect(site.newsletter.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = _post(site, f"/u/{token}")
+        other.execute("ROLLBACK")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "60"
+    eventually(lambda: site.status("ada@example.org") == "unsubscribed")
+
+
+def test_record_comes_before_the_commit(tmp_path: Path) -> None:
+    """What is kept outside is told first, once for those who left together; if it can't be kept, nothing is."""
+    database = tmp_path / "x.db"
+    told: list[list[str]] = []
+    refusals = iter([True])
+
+    def record(partings: Any) -> None:
+        told.append([parting.address_key for parting in partings])
+        with closing(open_database(database)) as connection:
+            statuses = {status for (status,) in connection.execute("SELECT status FROM subscribers")}
+        assert statuses == {"active"}
+        if next(refusals, False):
+            raise OSError("no space left")
+
+    with closing(open_database(database)) as connection:
+        for name in ("a", "b"):
+            connection.execute(
+                "INSERT INTO subscribers (token, address_key, email, status, created_at, updated_at)"
+                " VALUES (?, ?, ?, 'active', 0, 0)",
+                (name, f"{name}@x.example", f"{name}@x.example"),
+            )
+    with Writer(database, record) as writer:
+        done = [writer.submit_item(leave_within, t) for t in ("a", "b", "nobody", "a")]
+        answers = [future.result(10) for future in done]
+    assert told == [["a@x.example", "b@x.example"]] * 2  # refused once, then written
+    assert [isinstance(answer, Parting) and answer.changed for answer in answers] == [True, True, False, False]
+
+
+def test_one_that_fails_takes_nobody_along(tmp_path: Path) -> None:
+    """Of what is written together, what fails is undone alone."""
+    database = tmp_path / "x.db"
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO link_days VALUES ('x', 1, 1)")
+        raise KeyError("no")
+
+    with Writer(database) as writer:
+        failing = writer.submit(fail)
+        fine = writer.submit(lambda c: c.execute("INSERT INTO link_days VALUES ('y', 1, 1)").rowcount)
+        with pytest.raises(KeyError):
+            failing.result(10)
+        assert fine.result(10) == 1
+    with closing(open_database(database)) as connection:
+        assert connection.execute("SELECT day FROM link_days").fetchall() == [("y",)]
+
+
+def test_a_writer_that_ends_says_so(tmp_path: Path) -> None:
+    """What can't be written before the end fails as such: nobody is told that it was done."""
+    database = tmp_path / "x.db"
+    open_database(database).close()
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        with Writer(database, closing=0.2) as writer:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = writer.submit_item(leave_within, "a")
+        with pytest.raises(LaterError):
+            waiting.result(1)
+    with pytest.raises(LaterError):
+        writer.submit_item(leave_within, "a")
