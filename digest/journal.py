@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,32 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Add a record; when this returns it is on the disk. Raises `HeldError` when that is impossible."""
-        line = json.dumps(dict(record), ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
+        self.extend([record])
+        self.sync()
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Add records, all of them or none; they are on the disk when `sync` returns. Raises `HeldError`."""
+        lines = b"".join(map(_line, records))
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-                _add(descriptor, line)
-            sync_folder(self.file.parent)
+                is_new = os.fstat(descriptor).st_size == 0
+                _add(descriptor, lines)
+            if is_new:
+                sync_folder(self.file.parent)
         except OSError as exc:
             raise HeldError(f"{self.file} can't be written: {exc.strerror or exc}; nothing goes on without it") from exc
+
+    def sync(self) -> None:
+        """Wait until all that was added is on the disk. Raises `HeldError`."""
+        try:
+            descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise HeldError(f"{self.file} can't be put on the disk: {exc.strerror or exc}") from exc
 
     def read(self) -> Contents:
         """Everything in it; nothing where there is no file yet. Raises `HeldError` when it can't be read."""
@@ -83,8 +101,12 @@ def _locked(file: Path, flags: int, lock: int) -> Iterator[int]:
         os.close(descriptor)  # lets go of the lock
 
 
+def _line(record: Record) -> bytes:
+    return json.dumps(dict(record), ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
+
+
 def _add(descriptor: int, line: bytes) -> None:
-    """The line whole or not at all, and on a line of its own whatever a crash has left before it."""
+    """The lines whole or not at all, and beginning on a line of their own whatever a crash has left before them."""
     end = os.fstat(descriptor).st_size
     if end and os.pread(descriptor, 1, end - 1) != b"\n":
         line = b"\n" + line
@@ -92,7 +114,6 @@ def _add(descriptor: int, line: bytes) -> None:
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, end)  # a full disk: nothing of it stays
         raise

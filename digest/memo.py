@@ -75,7 +75,8 @@ class Memo(Generic[Result]):
 def frozen(value: Any) -> Hashable:
     """A value as part of a key: equal keys only for values that any template draws alike.
 
-    Raises `TypeError` for what can't be told from others of its kind, as a function.
+    Fields of a dataclass that don't count where it is compared don't count here. Raises `TypeError` for what can't be
+    told from others of its kind, as a function.
 
     >>> frozen({"a": [1]}) == frozen({"a": [1]}), frozen(True) == frozen(1), frozen(Markup("a")) == frozen("a")
     (True, False, False)
@@ -89,7 +90,7 @@ def frozen(value: Any) -> Hashable:
     if isinstance(value, list | tuple):
         return list, tuple(map(frozen, value))
     if is_dataclass(value):
-        return type(value), tuple(frozen(getattr(value, field.name)) for field in fields(value))
+        return type(value), tuple(frozen(getattr(value, f.name)) for f in fields(value) if f.compare)
     if isinstance(value, BaseModel):
         return type(value), tuple((name, frozen(held)) for name, held in value)
     raise TypeError(f"{type(value).__name__} is no part of a key")

@@ -90,6 +90,15 @@ class Newsletter:
         )
 
 
+def issue_slug(file: Path) -> str:
+    """What an issue's file is known as, whether it is one or the page of a folder.
+
+    >>> issue_slug(Path("issues/one.md")), issue_slug(Path("issues/two/index.md"))
+    ('one', 'two')
+    """
+    return file.parent.name if file.name == "index.md" else file.stem
+
+
 def _enclosing(start: Path) -> Path:
     return next((f for f in (start, *start.parents) if (f / SETTINGS_FILE).is_file()), start)
 

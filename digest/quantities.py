@@ -31,6 +31,21 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(int(number) * _SECONDS[unit] for number, unit in parts))
 
 
+def parse_age(text: str) -> timedelta:
+    """A whole number of days, weeks, months (of 31 days) or years (of 366): how long something is kept at least.
+
+    >>> parse_age("13 months"), parse_age("1 year"), parse_age("90d")
+    (datetime.timedelta(days=403), datetime.timedelta(days=366), datetime.timedelta(days=90))
+    >>> parse_age("soon")
+    Traceback (most recent call last):
+    ValueError: “soon” is no age; write a number and days, weeks, months or years, such as 13 months
+    """
+    match = re.fullmatch(r"([1-9]\d{0,3})\s*(d|days?|weeks?|months?|years?)", text)
+    if match is None:
+        raise ValueError(f"“{text}” is no age; write a number and days, weeks, months or years, such as 13 months")
+    return timedelta(days=int(match[1]) * {"d": 1, "w": 7, "m": 31, "y": 366}[match[2][0]])
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """At most `count` messages in every span of `seconds`."""

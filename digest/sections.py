@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from digest.audience.address import AddressError, parse_address
-from digest.quantities import Rate, parse_duration, parse_rate, parse_share
+from digest.quantities import Rate, parse_age, parse_duration, parse_rate, parse_share
 
 # Written by digest itself; a second one would contradict it (RFC 5322 section 3.6 allows one of each).
 _OWN_HEADERS = frozenset(
@@ -212,10 +212,33 @@ class UnsubscribeSection(Section):
         return self
 
 
+def _mailbox_address(text: str) -> str:
+    kind, colon, rest = _line(text).partition(":")
+    if kind in ("maildir", "file") and colon and rest:
+        return text
+    parts = urlsplit(text)
+    if kind not in ("imap", "imaps", "pop3", "pop3s") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(
+            f"“{text}” is no mailbox; write one such as imaps://mail.example.com, imaps://mail.example.com/Bounces,"
+            " pop3s://mail.example.com, maildir:DIR or file:FILE"
+        )
+    _ = parts.port  # raises where it is none
+    return text
+
+
 class BouncesSection(Section):
-    """``[bounces]``: where failures of the relay come back to."""
+    """``[bounces]``: where failures of the relay come back to, and when they end a subscription.
+
+    `mailbox` is a Maildir, a file or a server's; the login's password is read from the environment or ``.env``.
+    Of soft bounces `soft_limit` within `soft_days` days count as a dead address.
+    """
 
     return_path: Address | None = None
+    mailbox: Annotated[str, AfterValidator(_mailbox_address)] | None = None
+    username: Line | None = None
+    password: SecretStr | None = None
+    soft_limit: int = Field(default=5, ge=2, le=1000)
+    soft_days: int = Field(default=14, ge=1, le=365)
 
 
 class SmtpSection(Section):
@@ -350,6 +373,13 @@ class SignupSection(Section):
     per_client: Annotated[Rate, _parsed(parse_rate)] = Rate(5, 3_600)
     overall: Annotated[Rate, _parsed(parse_rate)] = Rate(600, 3_600)
     wording: str = ""
+
+
+class PrivacySection(Section):
+    """``[privacy]``: how long it is kept who got what, and whether addresses are shown in full to whoever looks on."""
+
+    keep_deliveries: Annotated[timedelta | None, _parsed(parse_age)] = None
+    log_addresses: Literal["full", "masked"] = "full"
 
 
 class DkimSection(Section):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -33,6 +34,7 @@ from digest.sections import (
     NewsletterSection,
     NotifySection,
     PaceSection,
+    PrivacySection,
     ScheduleSection,
     SignupSection,
     SmtpSection,
@@ -46,7 +48,7 @@ from digest.toml import Toml, read_toml
 SETTINGS_FILE = "config/digest.toml"
 ENV_FILE = ".env"
 PREFIX = "DIGEST_"
-_SECRETS = (("smtp", "password"), ("dkim", "key"))
+_SECRETS = (("smtp", "password"), ("bounces", "password"), ("dkim", "key"))
 
 Keys = tuple[str, ...]
 
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     authors: dict[str, Author] = Field(default_factory=dict)
     web: WebSection = WebSection()
     signup: SignupSection = SignupSection()
+    privacy: PrivacySection = PrivacySection()
 
     @classmethod
     def settings_customise_sources(
@@ -94,7 +97,8 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """The secret values, to keep them out of whatever is printed."""
-        values = (self.smtp.password, *(relay.password for relay in self.relays.values()), self.dkim.key)
+        relays = (relay.password for relay in self.relays.values())
+        values = (self.smtp.password, *relays, self.bounces.password, self.dkim.key)
         return tuple(v.get_secret_value() for v in values if v is not None)
 
 
@@ -179,6 +183,13 @@ class _VariablesSource(EnvSettingsSource):
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return {name.lower(): value for name, value in self._variables.items()}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """JSON, where it is: a rate such as ``5/h`` has a type of its own, and is read from text like in the file."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 def _environment() -> Iterator[_Variable]:

@@ -17,6 +17,7 @@ missing() {
     { command -v smtp-sink || test -x /usr/sbin/smtp-sink; } >/dev/null || echo postfix
     { command -v cron || test -x /usr/sbin/cron; } >/dev/null || echo cron
     command -v systemd-analyze >/dev/null || echo systemd
+    for part in imap pop3; do test -x /usr/lib/dovecot/$part || echo dovecot-${part}d; done
 }
 
 without() {
@@ -26,6 +27,7 @@ without() {
         postfix) echo "the tests against a second mail server do not run" ;;
         cron) echo "the printed crontab is not tried" ;;
         systemd) echo "the printed units are not checked" ;;
+        dovecot-*) echo "no bounces are fetched from a real mail server" ;;
     esac
 }
 

@@ -18,7 +18,9 @@ LANGUAGE = {"expressions", "bounds", "localized"}  # of issues and segments
 MAY_IMPORT = {
     "issue": {"errors", "memo", *LANGUAGE},
     "compose": {*FOUNDATION, *LANGUAGE, "memo", "issue", "audience"},
-    "audience": {"errors", *LANGUAGE, "toml", COMPILED},
+    "audience": {"errors", "journal", *LANGUAGE, "toml", COMPILED},
+    "bounces": {*FOUNDATION, "audience", "message", "delivery"},
+    "keeping": {*FOUNDATION, "audience", "delivery"},
     "message": {"errors", *LANGUAGE, "sections", "settings", "audience", COMPILED},
     "delivery": {*FOUNDATION, "audience", "message", COMPILED, "compose.pictures"},
     "checks": {*FOUNDATION, "audience", "compose", "message", "delivery", "schedule.planned"},
@@ -42,6 +44,7 @@ ONE_IMPORTER = {
     "babel": {"localized.py", "compose/dates.py"},
     "PIL": {"compose/imaging.py", "compose/playmark.py"},
     "dns": {"checks/dns_records.py"},
+    "flufl": {"bounces/wording.py"},
 }
 """Library → the files that import it, so that each can be replaced in one place."""
 

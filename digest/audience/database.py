@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from digest.audience import departures
 from digest.errors import DigestError, HeldError, InputError, LaterError, Place, Problem
 
 BUSY_SECONDS = 10.0
@@ -167,6 +168,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0",
         # When `run-due` last looked after an open run.
         "ALTER TABLE runs ADD COLUMN looked_at INTEGER",
+        # Since when the relay takes nothing of a run that `run-due` goes on with.
+        "ALTER TABLE runs ADD COLUMN waits_since INTEGER",
         # What became of a date: planned, begun, held or skipped. The key is never used twice.
         """
         CREATE TABLE occurrences (
@@ -233,6 +236,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX consents_by_subscriber ON consents (subscriber_id)",
         # ---- bounces
+        "INSERT INTO keys VALUES ('verp', randomblob(32))",
+        # Each mail of the bounce mailbox that was counted, by its hash, so that it counts once; of a reader who is
+        # only at times out of reach how often that was: see `digest.bounces.recording`.
+        """
+        CREATE TABLE returned (
+            mail BLOB PRIMARY KEY,
+            kind TEXT NOT NULL,
+            subscriber_id INTEGER,
+            at INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX returned_by_subscriber ON returned (subscriber_id, at) WHERE kind = 'soft'",
     ),
 )
 
@@ -240,6 +255,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 def now() -> int:
     """This moment in the unit of the schema: microseconds since the epoch, UTC."""
     return time.time_ns() // 1000
+
+
+def secret_key(connection: sqlite3.Connection, name: str) -> bytes:
+    """A random key of this database (32 bytes), made with it: ``forgotten``, ``verp``."""
+    (value,) = connection.execute("SELECT value FROM keys WHERE name = ?", (name,)).fetchone()
+    return bytes(value)
 
 
 def open_database(file: Path) -> sqlite3.Connection:
@@ -273,9 +294,17 @@ def open_database(file: Path) -> sqlite3.Connection:
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction that holds the write lock from its start; rolled back when its body raises.
 
-    Raises `LaterError` when another process keeps the lock longer than `BUSY_SECONDS`, `HeldError` when
-    the disk is full or broken.
+    Who left in it is in the journal before it is committed (`digest.audience.departures`). Raises `LaterError` when
+    another process keeps the lock longer than `BUSY_SECONDS`, `HeldError` when the disk is full or broken.
     """
+    with _transaction(connection):
+        yield
+        settle = departures.record(connection)
+    settle()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as exc:
@@ -305,10 +334,11 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     if version < len(MIGRATIONS):
         _migrate(connection)
+    departures.watch(connection)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    with writing(connection):
+    with _transaction(connection):
         for statements in MIGRATIONS[_version(connection) :]:  # another process may have come first
             for statement in statements:
                 connection.execute(statement)

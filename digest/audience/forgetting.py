@@ -6,11 +6,11 @@ the hash, and lets an import know the address again. The ledger keeps the row's 
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
 from digest.audience.address import Address
 from digest.audience.database import now, writing
+from digest.audience.departures import address_hash, hash_key
 
 
 class Forgotten:
@@ -18,7 +18,7 @@ class Forgotten:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        (self._key,) = connection.execute("SELECT value FROM keys WHERE name = 'forgotten'").fetchone()
+        self._key = hash_key(connection)
 
     def any(self) -> bool:
         """Whether anybody was forgotten at all."""
@@ -46,13 +46,18 @@ class Forgotten:
         """
         self._connection.execute("PRAGMA secure_delete = ON")
         with writing(self._connection):
-            held = self._erased(address)
-            self._connection.execute(
-                "INSERT OR IGNORE INTO forgotten (address_hash, forgotten_at) VALUES (?, ?)",
-                (self._hash(address), now()),
-            )
+            held = self.forget_within(address)
         # The pages as they were before are still in the write-ahead log; TRUNCATE leaves nothing of it.
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return held
+
+    def forget_within(self, address: Address) -> bool:
+        """As `forget`, inside the caller's transaction; the file may still hold what was written over."""
+        held = self._erased(address)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO forgotten (address_hash, forgotten_at) VALUES (?, ?)",
+            (self._hash(address), now()),
+        )
         return held
 
     def _erased(self, address: Address) -> bool:
@@ -68,7 +73,7 @@ class Forgotten:
         return bool(found or suppressed or asked or tested)
 
     def _hash(self, address: Address) -> bytes:
-        return hashlib.blake2b(address.key.encode(), key=self._key, digest_size=32).digest()
+        return address_hash(self._key, address.key)
 
 
 def spellings(address: Address) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -33,18 +33,6 @@ class Parting:
     address_key: str
     language: str
     at: int
-
-
-Record = Callable[[Sequence[Parting]], None]
-"""Writes down elsewhere who left or came back, on the disk before it returns.
-
-It is called once for each transaction, before its commit and with those that changed only. What it raises undoes
-the transaction.
-"""
-
-
-def unrecorded(_partings: Sequence[Parting]) -> None:
-    """A `Record` that keeps nothing."""
 
 
 def leave_within(connection: sqlite3.Connection, tokens: Sequence[str]) -> list[Parting | None]:

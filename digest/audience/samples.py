@@ -2,15 +2,17 @@
 
 Made-up readers show an issue as each group will get it. For every attribute that a condition of the issue
 asks for, the values that can matter are tried: the declared ones, the constants the conditions compare
-with (and their neighbours), and no value. Of all combinations one reader is kept for each distinct outcome
-of all conditions.
+with (and their neighbours), and no value. Where a condition asks for an arm or for an issue received, there are
+readers in each arm, and with and without that issue. Of all combinations one reader is kept for each distinct
+outcome of all conditions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from itertools import product
+from itertools import chain, combinations, product
 from math import prod
 from pathlib import Path
 from random import Random
@@ -24,12 +26,13 @@ from digest.audience.readers import AttributeType, Readers
 from digest.audience.segments import Condition, Segments
 from digest.audience.subscriber import Subscriber, Value
 from digest.compose.compiled import CompiledIssue
-from digest.expressions import ARM, parse_expression, uses
+from digest.expressions import ARM, RECEIVED, parse_expression, uses
 
 TEST_LIST = "subscribers/test.csv"
 
 _MOST_COMBINATIONS = 4096
 _SAMPLED = 1000
+_FEW_ISSUES = 4
 _NAMES = (
     "Alma Birkeland",
     "Bruno Castellani",
@@ -88,9 +91,12 @@ def made_up_readers(readers: Readers, compiled: CompiledIssue, today: date | Non
     seen: set[tuple[bool, ...]] = set()
     found = [public_reader(readers)]
     base = _plausible_values(readers, compiled, day)
-    combinations = _combinations(_choices(readers, variants.expressions, day))
-    for chosen, arm in product(combinations, [name for name, _ in compiled.arms] or [""]):
+    values = _combinations(_choices(readers, variants.expressions, day))
+    arms = [name for name, _ in compiled.arms] or [""]
+    for chosen, received, arm in product(values, _subsets(compiled.received), arms):
         person = _person(len(found), base | chosen)
+        if received:  # of them alone the ledger knows nothing
+            person = replace(person, values={**person.values, RECEIVED: received})
         if arm:
             person = in_arm(person, compiled.arms, compiled.slug, arm)
         variant = variants.of(person)
@@ -204,6 +210,17 @@ def _combinations(choices: Mapping[str, list[Value | None]]) -> Iterator[Values]
     draw = Random(0)  # noqa: S311 -- the same sample every time is what is wanted
     for _ in range(_SAMPLED):
         yield {name: draw.choice(values) for name, values in choices.items()}
+
+
+def _subsets(slugs: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """None of the issues, each alone, all of them; of a few everything in between as well.
+
+    >>> list(_subsets(["old", "new"]))
+    [(), ('old',), ('new',), ('old', 'new')]
+    """
+    few = len(slugs) <= _FEW_ISSUES
+    sizes = range(len(slugs) + 1) if few else (0, 1, len(slugs))
+    return chain.from_iterable(combinations(slugs, size) for size in sizes)
 
 
 def _person(number: int, values: Values) -> Subscriber:

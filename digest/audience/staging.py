@@ -30,7 +30,7 @@ _CHECKPOINT = 25
 """Writes after which the log is copied into the database: between two of them, when nobody waits for the lock."""
 
 _PAGE = 4096
-_CACHE = 16_000
+_CACHE = 4000
 """KiB of pages kept of each of the two databases."""
 
 _LARGE = 20_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -74,6 +74,16 @@ class Subscribers:
     def get(self, number: int) -> Subscriber | None:
         """The subscriber with this id."""
         return self._one("id = ?", number)
+
+    def some(self, numbers: Sequence[int]) -> dict[int, tuple[Subscriber, str | None]]:
+        """Those of these subscribers that there are, by id, each with the reason to exclude them now, or None."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS}, x.address_key IS NOT NULL"  # noqa: S608 -- a constant list of columns
+            " FROM subscribers s LEFT JOIN suppressions x USING (address_key)"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(numbers),),
+        )
+        return {row[0]: (_subscriber(row), _exclusion(row[3], row[-1])) for row in rows}
 
     def by_address(self, address: str) -> Subscriber | None:
         """The subscriber at an address, however it is spelled; None also for what is no address."""
@@ -209,7 +219,7 @@ def _subscriber(row: tuple[object, ...]) -> Subscriber:
         first_name=first_name,  # type: ignore[arg-type]
         language=language,  # type: ignore[arg-type]
         timezone=timezone,  # type: ignore[arg-type]
-        tags=tuple(json.loads(tags)),  # type: ignore[arg-type]
+        tags=() if tags == "[]" else tuple(json.loads(tags)),  # type: ignore[arg-type]
         signed_up=date.fromisoformat(signed_up) if signed_up else None,  # type: ignore[arg-type]
     )
     for key, raw in json.loads(attributes).items():  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def _issue(newsletter: Newsletter, file: Path, today: date, *, audit: bool) -> l
         composition = compose_issue(newsletter, file)
         readers, profile = load_readers(newsletter.root), load_profile(newsletter.root)
     except InputError as exc:
-        return list(exc.problems)
+        return [*exc.problems, *schedule_problems(newsletter, file)]
     compiled = composition.compiled
     merged = _merged(newsletter, file, compiled, readers, today)
     if not any(p.severity == "error" for p in merged):
@@ -74,7 +74,7 @@ def _issue(newsletter: Newsletter, file: Path, today: date, *, audit: bool) -> l
         *composition.warnings,
         *_advice(newsletter, file, compiled),
         *heavy_pictures(newsletter, compiled),
-        *schedule_problems(newsletter, compiled.slug, file),
+        *schedule_problems(newsletter, file),
         *merged,
     ]
 

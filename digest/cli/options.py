@@ -38,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _environment_secrets() -> tuple[str, ...]:
     """Known before any settings are read, so that not even a failure to read them shows one."""
-    secret = re.compile(r"DIGEST_(SMTP__PASSWORD|RELAYS__.+__PASSWORD|DKIM__KEY)", re.IGNORECASE)
+    secret = re.compile(r"DIGEST_(SMTP__PASSWORD|RELAYS__.+__PASSWORD|BOUNCES__PASSWORD|DKIM__KEY)", re.IGNORECASE)
     return tuple(value for name, value in os.environ.items() if secret.fullmatch(name))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from digest.cli.options import Session, command, issue_argument
-from digest.cli.status import account_lines, iso, moment, state_of
+from digest.cli.status import STATES, account_lines, iso, moment, state_of
 from digest.delivery.afterwards import KINDS, Afterwards, look_back
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.progress import span
 from digest.delivery.reach import Reach
+from digest.delivery.splits import ArmAccounts
 from digest.errors import InputError, Problem
 
 
@@ -42,23 +45,44 @@ def _lines(desk: Desk, found: Afterwards) -> list[str]:
     width = max((len(line.name) for line in found.segments), default=0)
     lines += ["", "Accepted, and what came later, by segment:", f"  {'':{width}} {'accepted':>10}" + _columns(KINDS)]
     lines += [f"  {line.name:{width}} {line.accepted:>10}" + _columns(line.later) for line in found.segments]
+    lines += _arm_lines(found.arms)
     for number, text in enumerate(found.texts, 1):
         which = f" of text {number}" if len(found.texts) > 1 else ""
-        lines += ["", f"Reach{which}: readers whose copy had it"]
-        lines += [_reach_line(reach, text.accepted) for reach in text.reach]
+        beside = f"; of the arms {', '.join(text.arms)}" if text.arms else ""
+        lines += ["", f"Reach{which}: readers whose copy had it{beside}"]
+        lines += [
+            _reach_line(reach, text.accepted, [arm[n].readers for arm in text.arms.values()])
+            for n, reach in enumerate(text.reach)
+        ]
     return lines
 
 
-def _columns(values: tuple[object, ...]) -> str:
-    return "".join(f"{value!s:>14}" for value in values)
+def _arm_lines(arms: Sequence[ArmAccounts]) -> list[str]:
+    """A table: a column for each state that some reader is in, and for what came later."""
+    if not arms:
+        return []
+    states = [state for state in STATES if state != "accepted" and any(arm.states.get(state) for arm in arms)]
+    width = max(len(arm.name) for arm in arms)
+    heads = ("accepted", *states, *(f"later {kind}" for kind in KINDS))
+    lines = ["", "By arm of the A/B test:", f"  {'':{width}} {'planned':>10}" + _columns(heads, 20)]
+    for arm in arms:
+        numbers = [arm.states.get(state, 0) for state in ("accepted", *states)] + [arm.later.get(k, 0) for k in KINDS]
+        lines.append(f"  {arm.name:{width}} {arm.planned:>10}" + _columns(numbers, 20))
+    return lines
 
 
-def _reach_line(reach: Reach, accepted: int) -> str:
+def _columns(values: Iterable[object], width: int = 14) -> str:
+    return "".join(f"{value!s:>{width}}" for value in values)
+
+
+def _reach_line(reach: Reach, accepted: int, by_arm: Sequence[int]) -> str:
     part = reach.part
     share = f"{reach.readers / accepted:.0%}" if accepted else "-"
-    why = f"  if {' and '.join(part.conditions)}" if part.conditions else ""
+    most = " " if reach.exact else "≤"
+    why = f"  if {part.why}" if part.conditions else ""
     where = f"line {part.place.line}{f':{part.place.column}' if part.place.column else ''}"
-    return f"  {reach.readers:>10} {share:>5}  {part.kind or '  a part':<12} {where}{why}"
+    arms = "".join(f"{number:>10}" for number in by_arm)
+    return f" {most}{reach.readers:>10} {share:>5}{arms}  {part.kind or '  a part':<12} {where}{why}"
 
 
 def _plain(desk: Desk, found: Afterwards) -> dict[str, object]:
@@ -78,7 +102,20 @@ def _plain(desk: Desk, found: Afterwards) -> dict[str, object]:
             {"name": line.name, "accepted": line.accepted, **dict(zip(KINDS, line.later, strict=True))}
             for line in found.segments
         ],
-        "texts": [{"accepted": text.accepted, "reach": [*map(_plain_reach, text.reach)]} for text in found.texts],
+        "arms": [
+            {"name": arm.name, "planned": arm.planned, **arm.states, "accepted_later_by_kind": arm.later}
+            for arm in found.arms
+        ],
+        "texts": [
+            {
+                "accepted": text.accepted,
+                "reach": [
+                    _plain_reach(reach) | {"by_arm": {name: of[n].readers for name, of in text.arms.items()}}
+                    for n, reach in enumerate(text.reach)
+                ],
+            }
+            for text in found.texts
+        ],
     }
 
 
@@ -89,6 +126,7 @@ def _plain_reach(reach: Reach) -> dict[str, object]:
         "file": place.file,
         "line": place.line,
         "column": place.column or None,
-        "conditions": list(reach.part.conditions),
+        "conditions": [{"expression": c, "holds": holds} for c, holds in reach.part.conditions],
         "readers": reach.readers,
+        "exact": reach.exact,
     }

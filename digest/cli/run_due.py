@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 import click
 
 from digest.cli.apart import check_apart
+from digest.cli.bounces import reading_first
 from digest.cli.options import Session, command
 from digest.errors import HeldError, InputError, UsageError
 from digest.quantities import parse_duration
+from digest.schedule.noting import Done
 from digest.schedule.quiet import all_is_well, is_news
-from digest.schedule.run_due import Done, Tools, run_due
+from digest.schedule.run_due import Tools, run_due
 
 
 @command("run-due", short_help="Send what is ready and due; for cron.")
@@ -31,7 +33,7 @@ def cli(session: Session, deadline: str | None) -> int:
     root = session.project or Path.cwd()
     try:
         newsletter = session.newsletter()
-        done = run_due(newsletter, due_tools(session.say if talk else _quiet), deadline=span)
+        done = run_due(newsletter, due_tools(session.say if talk else _quiet, session.warn), deadline=span)
     except (InputError, HeldError) as exc:
         if talk or session.json or is_news(root, str(exc)):
             raise
@@ -48,6 +50,7 @@ def cli(session: Session, deadline: str | None) -> int:
             "done": done.ended,
             "held": done.held,
             "skipped": done.skipped,
+            "waiting": done.waiting,
             "next_at": done.next_at.isoformat() if done.next_at else None,
             "exit_code": done.exit_code,
         }
@@ -55,12 +58,13 @@ def cli(session: Session, deadline: str | None) -> int:
     return done.exit_code
 
 
-def due_tools(log: Callable[[str], None]) -> Tools:
-    """What `run_due` works with, here and in the daemon.
+def due_tools(log: Callable[[str], None], warn: Callable[[str], None]) -> Tools:
+    """What `run_due` works with, here and in the daemon: `warn` is heard also where nobody looks on."""
 
-    Before a run starts, what came back of earlier ones is read: `before_start` is the place for that.
-    """
-    return Tools(compose=check_apart, log=log)
+    def troubled(text: str) -> None:
+        warn(f"digest: {text}")
+
+    return Tools(compose=check_apart, before_start=reading_first(troubled, log), log=log)
 
 
 def span_option(name: str, text: str | None) -> timedelta | None:

@@ -63,7 +63,7 @@ def cli(
     if systemd:
         return _systemd(session, newsletter, out)
     if daemon:
-        serve(session.newsletter, due_tools(session.say), lambda line: session.warn(f"digest: {line}"))
+        serve(session.newsletter, due_tools(session.say, session.warn), lambda line: session.warn(f"digest: {line}"))
         return 0
     if issue is None:
         return _list(session, newsletter, None)
@@ -122,7 +122,7 @@ def _set(session: Session, newsletter: Newsletter, issue: str, when: str) -> int
     session.say(f"{slug}: {spoken_moment(moment)}, in {spoken(moment.at - now)}")
     if held_by:
         session.warn(f"  note: {held_by}")
-    problems = list(schedule_problems(newsletter, slug, file, now))
+    problems = list(schedule_problems(newsletter, file, now))
     for problem in problems:
         session.warn(f"  note: {problem.message} ({problem.cure})")
     answer = {"issue": slug, "at": moment.at.isoformat(), "wall": str(moment.wall), "zone": moment.zone}

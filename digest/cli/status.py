@@ -17,6 +17,7 @@ from digest.delivery.ledger import Entry
 from digest.delivery.plan import by_reason
 from digest.delivery.providers import identifier
 from digest.delivery.runs import Run
+from digest.delivery.splits import Split
 from digest.errors import InputError, Problem, UsageError
 
 _LOOK_AGAIN = 0.5  # seconds
@@ -126,15 +127,16 @@ def _watch(session: Session, desk: Desk, run: Run) -> None:
 def _readers(session: Session, desk: Desk, run: Run, state: str) -> None:
     """One by one as they are read: a list of a million is no reason to hold it."""
     entries = desk.ledger(run).entries(state)
+    split = Split(desk.storage, run)
     if not session.json:
         for entry in entries:
-            session.say(_line(entry))
+            session.say(_line(entry, split))
         return
     head = json.dumps({"issue": run.slug, "state": state})[:-1]
     click.echo(f'{head}, "readers": [', nl=False)
     for number, entry in enumerate(entries):
         click.echo(
-            ("," if number else "") + "\n  " + session.redacted(json.dumps(_plain(entry), ensure_ascii=False)), nl=False
+            ("," if number else "") + "\n  " + session.redacted(json.dumps(_plain(entry, split), ensure_ascii=False)), nl=False
         )
     click.echo("\n]}")
     session.answered = True
@@ -213,15 +215,17 @@ def iso(microseconds: int | None) -> str | None:
     return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: Entry, split: Split) -> str:
     who = entry.email or f"subscriber {entry.subscriber_id} (forgotten)"
     said = " ".join(str(part) for part in (entry.code, entry.reply) if part)
     again = f", next attempt {moment(entry.next_attempt_at)}" if entry.next_attempt_at else ""
     by = f", by {entry.relay}" if entry.relay else ""
-    return f"{who}: {said or '-'}{by}{again}"
+    arm = f", arm {name}" if (name := split.arm(entry.variant, entry.state, entry.updated_at)) else ""
+    return f"{who}: {said or '-'}{by}{arm}{again}"
 
 
-def _plain(entry: Entry) -> dict[str, object]:
+def _plain(entry: Entry, split: Split) -> dict[str, object]:
     moments = {"next_attempt_at": iso(entry.next_attempt_at), "updated_at": iso(entry.updated_at)}
     names = {"relay_id": identifier(entry.reply) or None} if entry.state == "accepted" else {}
-    return asdict(entry) | moments | names
+    arm = {"arm": split.arm(entry.variant, entry.state, entry.updated_at)} if split.names else {}
+    return asdict(entry) | moments | names | arm

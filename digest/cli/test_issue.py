@@ -12,7 +12,7 @@ from digest.delivery.trial import Copy, outcome_name, send_test
 @command("test", short_help="Send an issue to the test list or to addresses.")
 @issue_argument
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]…")
-@click.option("--as", "as_reader", metavar="READER", help="Render it as this reader (an address).")
+@click.option("--as", "as_reader", metavar="READER", help="Render every copy as this reader (an address).")
 @click.option("--arm", metavar="NAME", help="As a reader in this arm of its A/B test.")
 @click.option("--every-segment", is_flag=True, help="A copy of every variant to each address.")
 def cli(  # noqa: PLR0913, RUF100 -- one parameter an option

@@ -39,6 +39,11 @@ class Branches:
         """The condition of each open statement, from the outermost; ``for`` for a loop."""
         return tuple(_in_force(branch) for branch in self._open)
 
+    @property
+    def outcomes(self) -> tuple[tuple[str, bool], ...]:
+        """The same, taken apart: each single condition with the outcome it must have."""
+        return tuple(outcome for branch in self._open for outcome in _outcomes(branch))
+
 
 def content_of(work: Workspace, nodes: Iterable[Node]) -> str:
     """The condition of who gets any of an issue's blocks and texts; ``true`` for everybody."""
@@ -70,3 +75,12 @@ def _in_force(branch: Sequence[str]) -> str:
     if not passed:
         return current
     return " and ".join(parts if current == "true" else [*parts, f"({current})"])
+
+
+def _outcomes(branch: Sequence[str]) -> list[tuple[str, bool]]:
+    """
+    >>> _outcomes(["a"]), _outcomes(["a", "b"]), _outcomes(["a", "true"])
+    ([('a', True)], [('a', False), ('b', True)], [('a', False)])
+    """
+    *passed, current = branch
+    return [*((c, False) for c in passed), *([] if passed and current == "true" else [(current, True)])]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from digest.errors import Place
@@ -57,11 +57,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The bytes of HTML that one block takes (all variants together), or the ``frame`` around them."""
+    """The bytes of HTML that one block takes (all variants together), or the ``frame`` around them.
+
+    `conditions` are those it stands under, from the outermost, each with the outcome that shows it; a loop's
+    expression is ``for``.
+    """
 
     kind: str
     bytes: int
     place: Place
+    conditions: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,9 @@ class CompiledIssue:
             ("sizes", Size),
         ):
             raw[name] = tuple(kind(**{**v, "place": Place(**v["place"])}) for v in raw[name])
+        raw["sizes"] = tuple(
+            replace(size, conditions=tuple((c, o) for c, o in size.conditions)) for size in raw["sizes"]
+        )
         raw["arms"] = tuple((name, part) for name, part in raw.get("arms", ()))
         raw["received"] = tuple(raw.get("received", ()))
         return cls(**raw)

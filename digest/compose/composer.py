@@ -10,38 +10,25 @@ MJML and inlining run once, whatever the number of readers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from digest.audience.compiling import issues_asked
-from digest.audience.conditions import needed_segments
-from digest.audience.readers import Readers, check_expression, load_readers
-from digest.compose.branches import content_of
-from digest.compose.compiled import ATTACHED, CompiledIssue, Condition, Link, picture_address
+from digest.audience.readers import Readers, load_readers
+from digest.compose.about import About
+from digest.compose.compiled import ATTACHED, CompiledIssue, Link, picture_address
 from digest.compose.drawing import Templates, draw_mjml
 from digest.compose.html import ArticleHtml
 from digest.compose.inlining import inline_css
 from digest.compose.marks import carry_marks
 from digest.compose.merging import MergeTemplates
 from digest.compose.mjml.lint import NO_ICON
-from digest.compose.names import (
-    asks_for_arm,
-    asks_of,
-    conditions_of,
-    issues_asked_by,
-    locals_of,
-    names_read,
-    segments_of,
-    tag_problems,
-)
+from digest.compose.names import asks_of, conditions_of, locals_of, tag_problems
 from digest.compose.notes import NoteConditions
-from digest.compose.pictures import load_asset
 from digest.compose.sections import Sections
 from digest.compose.sizes import take_sizes
 from digest.compose.slim import packed, slim
@@ -50,10 +37,9 @@ from digest.compose.theme import Theme, load_theme
 from digest.compose.words import words_in
 from digest.compose.workspace import Workspace
 from digest.errors import InputError, Place, Problem, nearest
-from digest.expressions import parse_expression
 from digest.issue.model import Issue, Node
 from digest.issue.parser import read_issue
-from digest.newsletter import Newsletter
+from digest.newsletter import Newsletter, issue_slug
 
 ABOUT_READERS = ("unknown-segment", "unknown-attribute", "unknown-name")
 
@@ -79,7 +65,7 @@ def compose_issue(
     newsletter: Newsletter, file: Path, *, assets_base: str | None = None, marks: bool = False
 ) -> Composition:
     """As `compile_issue`, with the warnings; with `marks` the twin that says where all was written (`marks`)."""
-    slug = file.parent.name if file.name == "index.md" else file.stem
+    slug = issue_slug(file)
     issue = read_issue(file, root=newsletter.root, slug=slug, language=newsletter.settings.newsletter.language)
     problems = list(issue.problems)
     declared: tuple[Problem, ...] = ()
@@ -119,6 +105,10 @@ def _ordered(problems: Iterable[Problem]) -> list[Problem]:
 @dataclass(slots=True)
 class _Composer:
     work: Workspace
+    about: About = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.about = About(self.work)
 
     @property
     def issue(self) -> Issue:
@@ -131,7 +121,7 @@ class _Composer:
     def compose(self) -> CompiledIssue:
         work = self.work
         self._check_tags()
-        subject, preheader = self._subject(), self.issue.front.preheader
+        subject, preheader = self.about.subject(), self.issue.front.preheader
         html = ArticleHtml(work)
         context = self._context(subject, preheader)
         templates = Templates(self.theme, context, self._asset)
@@ -141,17 +131,17 @@ class _Composer:
         body = self._with_footer(self.issue.body)
         drawn = sections.draw(body)
         self._check_anchors()
-        audience = self._audience()
+        audience = self.about.audience()
         page, sizes = ("", ()) if work.problems else take_sizes(self._page(drawn, templates), work)
         text = self._text(sections, body)
         if work.problems:
             raise InputError(_ordered(work.problems))
         merge = MergeTemplates(work.table)
         local = locals_of(self.issue.tags.values())
-        arms = self._arms()
+        arms = self.about.arms()
         return CompiledIssue(
             slug=self.issue.slug,
-            title=self._title(),
+            title=self.about.title(),
             language=work.language,
             date=self.issue.front.date.isoformat(),
             sender=work.newsletter.settings.newsletter.sender,
@@ -161,91 +151,20 @@ class _Composer:
             preheader=merge.header(preheader),
             html=merge.html(page),
             text=merge.text(text),
-            segments=work.readers.closure(self._segments_used(audience)),
-            constants=self._constants(),
-            conditions=(*self._arm_conditions(arms), *conditions_of(self._used_tags(), local)),
+            segments=work.readers.closure(self.about.segments_used(audience)),
+            constants=self.about.constants(),
+            conditions=(*self.about.arm_conditions(arms), *conditions_of(self.about.used_tags(), local)),
             asks=tuple(dict.fromkeys(ask for tag in self.issue.tags.values() for ask in asks_of(tag))),
             links=tuple(Link(self._source(link.url), self._source(link.text), link.place) for link in work.links),
             pictures=tuple(picture for picture in work.pictures.values() if picture.name in page),
             assets_base=work.assets_base,
             sizes=sizes,
             arms=arms,
-            received=self._received(audience),
-            content=self._content(local),
+            received=self.about.received(audience),
+            content=self.about.content(local),
         )
 
-    def _content(self, local: frozenset[str]) -> str:
-        """Who gets any of it; what the issue sets itself is not known before it is merged: then everybody."""
-        source = content_of(self.work, self.issue.body)
-        return "true" if names_read(source) & local else source
-
-    def _arms(self) -> tuple[tuple[str, int], ...]:
-        """The arms of the A/B test, where something asks for them."""
-        if any(asks_for_arm(tag) for tag in self._used_tags()):
-            return tuple(self.work.arms.items())
-        if self.issue.front.arms:
-            place = self.issue.front.places.get("arms", Place(self.issue.file, 1))
-            cure = 'write {% if arm == "a" %}, or segments="arm.a"'
-            self.work.warnings.append(
-                Problem(place, "nothing in this issue differs by “arms”", cure, severity="warning", code="arms")
-            )
-        return ()
-
-    def _arm_conditions(self, arms: Iterable[tuple[str, int]]) -> list[Condition]:
-        """One for each arm: so that a variant says which one its readers are in."""
-        place = self.issue.front.places.get("arms", Place(self.issue.file, 1))
-        return [Condition(f'arm == "{name}"', place) for name, _ in arms]
-
-    def _received(self, audience: str) -> tuple[str, ...]:
-        """The issues of which something asks whether the reader received them; an unknown one is a warning."""
-        work = self.work
-        asked = {slug: tag.place for tag in self._used_tags() for slug in issues_asked_by(tag)}
-        place = self.issue.front.places.get("audience", Place(self.issue.file, 1))
-        closure = work.readers.closure(self._segments_used(audience))
-        for source, where in [(audience, place), *((closure[name], work.readers.places.get(name)) for name in closure)]:
-            for slug in issues_asked(parse_expression(source)) if "received" in source else ():
-                asked.setdefault(slug, where or place)
-        known = work.newsletter.issue_files() if asked else {}
-        work.warnings += [
-            Problem(at, f"there is no issue “{slug}”", nearest(slug, known), severity="warning", code="unknown-issue")
-            for slug, at in asked.items()
-            if slug not in known
-        ]
-        return tuple(sorted(asked))
-
     # ---- front matter
-
-    def _title(self) -> str:
-        """What the issue is called where no reader is in sight: lists, the archive."""
-        front = self.issue.front
-        return front.title or " ".join(self.work.table.pattern.sub("", front.subject).split())
-
-    def _subject(self) -> str:
-        """The subject, with those of segments as conditions before it."""
-        front, place = self.issue.front, self.issue.front.places.get("subject_for", Place(self.issue.file, 1))
-        out, word = "", "if"
-        for written, text in front.subject_for.items():
-            source = self.work.segments_expression(written, place)
-            out += self.work.table.add("if" if word == "if" else "elif", f"{word} {source}", place) + text
-            word = "elif"
-        if not out:
-            return front.subject
-        table = self.work.table
-        return f"{out}{table.add('else', 'else', place)}{front.subject}{table.add('endif', 'endif', place)}"
-
-    def _audience(self) -> str:
-        """Who gets it, as an expression."""
-        front, readers = self.issue.front, self.work.readers
-        place = front.places.get("audience", Place(self.issue.file, 1))
-        written = front.audience
-        if written == "all":
-            return "true"
-        if re.fullmatch(r"\w+", written) and written not in readers.segments:
-            cure = nearest(written, [*readers.segments, "all"])
-            self.work.wrong(place, f"unknown segment “{written}”", cure, code="unknown-segment")
-            return "true"
-        self.work.problems.extend(check_expression(written, readers, place))
-        return written
 
     def _context(self, subject: str, preheader: str) -> dict[str, Any]:
         """What the theme's templates know besides a block's own fields."""
@@ -259,11 +178,11 @@ class _Composer:
             "newsletter": settings.newsletter,
             "issue": {
                 "slug": self.issue.slug,
-                "subject": work.hold(escape(subject)),
-                "preheader": work.hold(escape(preheader)),
-                "title": work.hold(escape(self._title())),
+                "subject": work.hold(self.about.mark("subject") + escape(subject)),
+                "preheader": work.hold(preheader and self.about.mark("preheader") + escape(preheader)),
+                "title": work.hold(self.about.mark("title", "subject") + escape(self.about.title())),
                 "date": front.date.isoformat(),
-                "date_long": work.long_date(front.date),
+                "date_long": self.about.mark("date") + work.long_date(front.date),
                 "language": work.language,
                 "words": words_in(work.language),
                 "dir": work.direction,
@@ -278,7 +197,7 @@ class _Composer:
     def _asset(self, name: str, width: int | None = None) -> dict[str, Any]:
         """``asset("icons/x.png", 24)`` in a theme: its own picture; what is wrong is told at the template's line."""
         try:
-            picture = load_asset(name, self.theme.folders, width, Place(self.theme.shown("theme.toml")))
+            picture = self.theme.asset(name, width)
         except InputError as exc:
             raise LookupError("; ".join(filter(None, (exc.problems[0].message, exc.problems[0].cure)))) from exc
         self.work.pictures[picture.name] = picture
@@ -289,32 +208,12 @@ class _Composer:
         """The address of the theme's icon for a network that MJML has no picture for."""
         return str(self._asset(f"icons/{network}.png", 32)["src"])
 
-    def _constants(self) -> dict[str, dict[str, str]]:
-        """`newsletter` and `issue` as the author's own expressions read them."""
-        newsletter = self.work.newsletter.settings.newsletter
-        front = self.issue.front
-        about = ("name", "sender", "reply_to", "domain", "base_url", "postal_address", "language")
-        return {
-            "newsletter": {name: str(getattr(newsletter, name) or "") for name in about},
-            "issue": {
-                "slug": self.issue.slug,
-                "title": self._title(),
-                "date": front.date.isoformat(),
-                "language": self.work.language,
-            },
-        }
-
     # ---- checks
 
     def _check_tags(self) -> None:
         local = locals_of(self.issue.tags.values())
-        for tag in self._used_tags():
+        for tag in self.about.used_tags():
             self.work.problems.extend(tag_problems(tag, self.work.readers, local, self.work.arms))
-
-    def _used_tags(self) -> list[Any]:
-        """The tags of the text, without those in code, in the order of their places."""
-        tags = {tag.token: tag for tag in self.work.table.tags.values() if tag.source}
-        return list(tags.values())
 
     def _check_anchors(self) -> None:
         for link in self.work.links:
@@ -322,12 +221,6 @@ class _Composer:
             if link.url.startswith("#") and name not in self.work.anchors:
                 cure = nearest(name, self.work.anchors)
                 self.work.wrong(link.place, f"the link “#{name}” leads nowhere in this issue", cure, code="anchor")
-
-    def _segments_used(self, audience: str) -> set[str]:
-        """The segments that conditions, expressions and the audience name."""
-        declared = self.work.readers.segments
-        named = (segments_of(tag) for tag in self._used_tags())
-        return set().union(needed_segments(audience, declared), *named) & declared.keys()
 
     # ---- the page
 

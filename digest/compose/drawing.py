@@ -7,6 +7,7 @@ A picture of the theme's own is asked for again each time: one that has changed 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from markupsafe import Markup
@@ -22,7 +23,26 @@ Asked = dict[tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]], Any]
 """What was asked for while something was drawn, with the answers."""
 Result = TypeVar("Result")
 
-_PAGES: Memo[tuple[Drawn, Asked]] = Memo(limit=8_000_000)
+_PAGES: Memo[tuple[Drawn, Sequence[Asked]]] = Memo(limit=8_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """``picture.fit(room)`` in a theme: the picture's value where it has `room` CSS pixels, with `play` a film's.
+
+    `shown` makes the value; what was asked of it while a template was drawn is noted.
+    """
+
+    shown: Callable[[int, bool], dict[str, Any] | None] = field(compare=False)
+    play: bool = False
+    asked: Asked = field(default_factory=dict, compare=False)
+
+    def __call__(self, room: float, play: bool = False) -> dict[str, Any] | None:
+        """The value, which can be fitted again; None for a picture that is no good (told elsewhere)."""
+        question = (int(room), self.play or play)
+        value = self.shown(*question)
+        self.asked[question, ()] = value
+        return value and {**value, "fit": replace(self, play=question[1])}
 
 
 class Templates:
@@ -37,30 +57,33 @@ class Templates:
         self._asset = asset
         self._key = frozen(context)
 
-    def draw(self, name: str, values: Mapping[str, Any]) -> Markup:
-        """The template with `values`. Raises `InputError` at its own line."""
-        try:
-            key = (name, self._key, frozen(values))
-        except TypeError:  # a picture that the template fits to its room
-            return self._theme.render(name, {**self._context, **values, "asset": self._asset})
-        known: Markup | None = _known(self._theme.drawn, key, self._asset)
+    def draw(self, name: str, values: Mapping[str, Any], fits: Sequence[Fit] = ()) -> Markup:
+        """The template with `values`, `fits` being those of the pictures in them.
+
+        Raises `InputError` at the template's own line.
+        """
+        key = (name, self._key, frozen(values))
+        asks = [self._asset, *(fit.shown for fit in fits)]
+        known: Markup | None = _known(self._theme.drawn, key, asks)
         if known is not None:
             return known
         asset, asked = _noting(self._asset)
         drawn = self._theme.render(name, {**self._context, **values, "asset": asset})
-        self._theme.drawn.keep(key, (drawn, asked), 2 * len(drawn) + 2_000)
+        answers = [asked, *(fit.asked for fit in fits)]
+        self._theme.drawn.keep(key, (drawn, answers), 2 * len(drawn) + 2_000)
         return drawn
 
 
 def draw_mjml(source: str, place: Place, files: Sequence[str] = (), icon: Callable[[str], str] | None = None) -> Drawn:
     """As `digest.compose.mjml.render.draw_mjml`."""
     key = (str(source), place, tuple(files), icon is not None)
-    known = _known(_PAGES, key, icon)
+    asks = [icon] if icon else []
+    known = _known(_PAGES, key, asks)
     if known is not None:
         return known
     noting, asked = _noting(icon) if icon else (None, {})
     drawn = render.draw_mjml(source, place, files, icon=noting)
-    _PAGES.keep(key, (drawn, asked), len(source) + len(drawn.html))
+    _PAGES.keep(key, (drawn, [asked]), len(source) + len(drawn.html))
     return drawn
 
 
@@ -74,14 +97,21 @@ def _noting(ask: Callable[..., Any]) -> tuple[Callable[..., Any], Asked]:
     return asking, asked
 
 
-def _known(memo: Memo[tuple[Result, Asked]], key: Hashable, ask: Callable[..., Any] | None) -> Result | None:
-    """What was drawn before, where all that was asked for then has the same answer now."""
+def _known(
+    memo: Memo[tuple[Result, Sequence[Asked]]], key: Hashable, asks: Sequence[Callable[..., Any]]
+) -> Result | None:
+    """What was drawn before, where each of `asks` now gives the answers it gave then."""
     found = memo.get(key)
     if found is None:
         return None
-    drawn, asked = found
+    drawn, answered = found
+    asked = [
+        (ask, question, answer)
+        for ask, answers in zip(asks, answered, strict=False)
+        for question, answer in answers.items()
+    ]
     try:
-        same = all(ask and ask(*given, **dict(named)) == answer for (given, named), answer in asked.items())
+        same = all(ask(*given, **dict(named)) == answer for ask, (given, named), answer in asked)
     except LookupError:  # a picture that is gone: drawing tells where it is asked for
         return None
     return drawn if same else None

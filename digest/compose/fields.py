@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
 from digest.compose.dates import short_date
+from digest.compose.drawing import Fit
 from digest.compose.html import ArticleHtml
 from digest.compose.items import Entry, Item, begins_item, heading_link, split_items
 from digest.compose.networks import network_of
@@ -43,6 +43,8 @@ class FieldReader:
     contents: Sequence[Entry]
     item_ids: dict[int, str]
     rest: list[Node] = field(init=False)
+    fits: list[Fit] = field(default_factory=list)
+    """Of the pictures among the values, in order."""
 
     def read(self) -> dict[str, Any]:
         """Every declared field by name; absent ones are empty. Problems are noted in the workspace."""
@@ -136,26 +138,25 @@ class FieldReader:
         image = link.children[0] if link else node.children[0]
         href = self.html.link(link) if link else ""
 
-        def fit(room: int, play: bool = False) -> dict[str, Any] | None:
-            """The picture where it has `room` CSS pixels: no more of it is published than is shown."""
-            picture = self.html.picture(image, width=node.attrs.get("width", ""), room=int(room))
+        def shown(room: int, play: bool) -> dict[str, Any] | None:
+            picture = self.html.figures.measured(image, width=node.attrs.get("width", ""), room=room)
             if picture is None:
                 return None
             if play:
                 picture = with_play(picture, self.work.newsletter.root)
-                self.work.pictures[picture.name] = picture
-                self.work.pictures_at.setdefault(picture.name, []).append(image.place)
+                self.html.figures.note(picture, image)
             return {
-                "src": self.html.source(picture),
+                "src": self.html.figures.address(picture),
                 "alt": picture.alt,
                 "caption": image.attrs["title"],
                 "width": picture.width,
                 "height": picture.height,
                 "href": href,
-                "fit": partial(fit, play=play),
             }
 
-        return fit(self.work.theme.content_width)
+        value = shown(self.work.theme.content_width, False)
+        self.fits.append(Fit(shown))
+        return value and {**value, "fit": self.fits[-1]}
 
     def _buttons(self) -> list[dict[str, Any]]:
         """Links of class button; one of class quiet as well is the lesser of two."""

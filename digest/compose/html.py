@@ -10,20 +10,20 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import urlsplit
 
-from digest.compose.compiled import Link, Picture, picture_address
+from digest.compose.compiled import Link
+from digest.compose.figures import Figures
 from digest.compose.highlight import highlighted
 from digest.compose.marks import source_mark
-from digest.compose.pictures import load_picture
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row, known_attributes
-from digest.errors import InputError, nearest
+from digest.errors import nearest
 from digest.issue.model import Node
 
 SCHEMES = ("http", "https", "mailto", "tel")
-GAP = 16  # CSS pixels between pictures side by side
-MEDIA_WIDTH = 160  # of a picture with text beside it, where its author names none
-_LAYOUT = 'role="presentation" cellpadding="0" cellspacing="0" width="100%"'
+LONG_WORD = 24  # letters: of two words in one row that are longer, a column each would be wider than a page
 _TASKS = {"open": '<span class="tick">&#9744;</span> ', "done": '<span class="tick">&#9745;</span> '}
 _CELL_LABEL = '<span class="cell-label">{}</span>'
+_LONG = re.compile(rf"<[A-Za-z/!](?:\"[^\"]*\"|[^\">])*>|[^\s<]{{{LONG_WORD + 1},}}")
+"""A tag, or a word that is too long for a column; a tag may hold such words too."""
 _INLINE = {"strong": "strong", "em": "em", "strike": "s"}
 
 
@@ -32,6 +32,7 @@ class ArticleHtml:
 
     def __init__(self, work: Workspace) -> None:
         self._work = work
+        self.figures = Figures(work, self.link, self._words)
 
     # ---- blocks
 
@@ -90,11 +91,11 @@ class ArticleHtml:
 
     def _paragraph(self, node: Node) -> str:
         if is_picture(node):
-            return self.figure(node)
+            return self.figures.alone(node)
         if is_picture_row(node):
-            return self._picture_row(node)
+            return self.figures.row(node)
         if is_media(node):
-            return self._media(node)
+            return self.figures.media(node)
         if is_buttons(node):
             gap = '<td class="button-gap" width="10">&nbsp;</td>'
             cells = gap.join(self._button(link) for link in node.children if link.kind == "link")
@@ -166,10 +167,19 @@ class ArticleHtml:
         scope = ' scope="col"' if tag == "th" else ""
         start = "right" if self._work.direction == "rtl" else "left"
         cells = [
-            f'<{tag}{scope} align="{c.attrs["align"] or start}">{label}{self._words(c.children)}</{tag}>'
+            f'<{tag}{scope} align="{c.attrs["align"] or start}">{label}{self._cell(c.children)}</{tag}>'
             for c, label in zip(row.children, labels or [""] * len(row.children), strict=True)
         ]
         return f"<tr{self._mark(row)}>{''.join(cells)}</tr>"
+
+    def _cell(self, nodes: Sequence[Node]) -> str:
+        """The words of a cell: its long ones may be broken anywhere, so that a table is no wider than its page."""
+
+        def breaking(found: re.Match[str]) -> str:
+            whole = found[0].startswith("<") or self._work.table.prefix in found[0]
+            return found[0] if whole else f'<span class="long-word">{found[0]}</span>'
+
+        return _LONG.sub(breaking, self._words(nodes))
 
     def _id(self, node: Node) -> str:
         if "id" not in node.attrs:
@@ -183,95 +193,6 @@ class ArticleHtml:
     def _about(self, node: Node) -> str:
         """What an element's start tag says of its node."""
         return f"{self._mark(node)}{self._id(node)}{_class(node)}"
-
-    # ---- pictures
-
-    def figure(self, node: Node) -> str:
-        """A picture standing alone, with its title as the caption."""
-        link = node.children[0] if node.children[0].kind == "link" else None
-        image = link.children[0] if link else node.children[0]
-        picture = self.picture(image, width=node.attrs.get("width", ""))
-        if picture is None:
-            return ""
-        known_attributes(node, ("width",), self._work, "a picture")
-        html = self._img(picture)
-        html = f'<a href="{escape(self.link(link))}">{html}</a>' if link else html
-        caption = image.attrs["title"]
-        row = f'<tr><td class="caption">{escape(caption)}</td></tr>' if caption else ""
-        return (
-            f'<table{self._mark(node)} class="figure" role="presentation" cellpadding="0" cellspacing="0" width="100%">'
-            f"<tr><td>{html}</td></tr>{row}</table>"
-        )
-
-    def _picture_row(self, node: Node) -> str:
-        """Pictures side by side, as wide as the text together; on phones one under the other."""
-        known_attributes(node, (), self._work, "a row of pictures")
-        shown = [c for c in node.children if c.kind in ("image", "link")]
-        width = (self._work.theme.content_width - GAP * (len(shown) - 1)) // len(shown)
-        cells = [
-            f'<td class="pictures-cell" width="{width}" valign="top">{self._cell_picture(c, width)}</td>' for c in shown
-        ]
-        gap = f'<td class="pictures-gap" width="{GAP}">&nbsp;</td>'
-        return f'<table{self._mark(node)} class="pictures"{self._id(node)} {_LAYOUT}><tr>{gap.join(cells)}</tr></table>'
-
-    def _media(self, node: Node) -> str:
-        """A picture with the words of its paragraph beside it; on phones above them."""
-        known_attributes(node, ("width",), self._work, "a picture with text")
-        first, _, *words = node.children
-        wanted = node.attrs.get("width", "")
-        width = int(wanted) if wanted.isdigit() else MEDIA_WIDTH
-        picture = self._cell_picture(first, min(width, self._work.theme.content_width // 2))
-        return (
-            f'<table{self._mark(node)} class="media"{self._id(node)} {_LAYOUT}><tr>'
-            f'<td class="media-picture" width="{width + GAP}" valign="top">{picture}</td>'
-            f'<td class="media-text" valign="top"><p>{self._words(words)}</p></td></tr></table>'
-        )
-
-    def _cell_picture(self, node: Node, width: int) -> str:
-        image = node.children[0] if node.kind == "link" else node
-        picture = self.picture(image, width=str(width))
-        if picture is None:
-            return ""
-        html = self._img(picture)
-        return f'<a href="{escape(self.link(node))}">{html}</a>' if node.kind == "link" else html
-
-    def picture(self, image: Node, width: str = "", room: int | None = None) -> Picture | None:
-        """The measured picture of an image node; None (and a problem noted) when there is none.
-
-        `room` are the CSS pixels it may take, those of the text by default.
-        """
-        work = self._work
-        known_attributes(image, ("src", "title", "width"), work, "a picture")
-        if not image.text:
-            cure = "write ![what it shows](…): readers with pictures off, and screen readers, get these words"
-            work.wrong(image.place, f"the picture “{image.attrs['src']}” has no description", cure, code="alt")
-        width = image.attrs.get("width", width)
-        try:
-            picture = load_picture(
-                image.attrs["src"],
-                work.issue.path.parent,
-                work.newsletter.root,
-                room or work.theme.content_width,
-                width,
-                image.text,
-                image.place,
-            )
-        except InputError as exc:
-            work.problems.extend(exc.problems)
-            return None
-        work.pictures[picture.name] = picture
-        work.pictures_at.setdefault(picture.name, []).append(image.place)
-        return picture
-
-    def source(self, picture: Picture) -> str:
-        """The address a picture is shown from."""
-        return picture_address(self._work.assets_base, picture.name)
-
-    def _img(self, picture: Picture) -> str:
-        return (
-            f'<img class="picture" src="{escape(self.source(picture))}" width="{picture.width}" '
-            f'height="{picture.height}" alt="{escape(picture.alt)}">'
-        )
 
     # ---- inline
 
@@ -300,8 +221,7 @@ class ArticleHtml:
                 known_attributes(node, (), self._work, "code")
                 return f'<code class="code">{escape(node.text, quote=False)}</code>'
             case "image":
-                picture = self.picture(node)
-                return self._img(picture) if picture else ""
+                return self.figures.inline(node)
             case "link":
                 return self._link(node)
             case kind:

@@ -38,6 +38,7 @@ _NAME = re.compile(r"(?:^|[\s>])([a-z][a-z0-9]*)")
 _NEIGHBOURS = re.compile(r"[+~:]")
 _CUT = "<!--cut-->"
 _INLINED: Memo[str] = Memo(limit=8_000_000)
+_AROUND: Memo[dict[str, str]] = Memo(limit=2_000_000)
 
 Rule = tuple[tuple[int, ...], str, str]
 """As premailer wants it: specificity, selector, declarations."""
@@ -72,7 +73,7 @@ def inline_css(html: str, css: str, blocks: Mapping[str, str]) -> str:
     """
     blocks = {} if any(_NEIGHBOURS.search(rule[1]) for _, _, rule in _parsed(css, 0)[0]) else blocks
     frame, parts = _taken_apart(html, blocks)
-    around = _tags_around(frame, blocks)
+    around = _AROUND.of_text(tuple(blocks), frame, lambda: _tags_around(frame, blocks))
     page = _INLINED.of_text((css,), frame, lambda: packed(_inlined(frame, css)))
     out = []
     for begin, part in parts.items():

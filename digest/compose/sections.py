@@ -152,7 +152,7 @@ class Sections:
         self._drawn += 1
         about = {"kind": kind.name, "id": anchor, "classes": list(block.classes), "first": self._drawn == 1}
         try:
-            drawn = self.templates.draw(f"blocks/{kind.name}.mjml", {**values, "block": about})
+            drawn = self.templates.draw(f"blocks/{kind.name}.mjml", {**values, "block": about}, reader.fits)
         except InputError as exc:
             self.work.problems.extend(exc.problems)
             return ""

@@ -7,22 +7,18 @@ block that a reader does not get.
 
 from __future__ import annotations
 
-import re
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
-from functools import lru_cache
-from html import unescape
 
 from digest.compose.items import Entry, Split, heading_link, split_items
+from digest.compose.lines import WIDTH, filled, html_words, padded, prefixed, width_of
 from digest.compose.theme import Kind
 from digest.compose.words import words_in
 from digest.compose.workspace import Workspace, is_buttons, is_media, is_picture, is_picture_row
 from digest.issue.model import Node
 
-WIDTH = 72
 _PAUSE = "* * *\n\n"
 
 
@@ -64,7 +60,7 @@ class PlainText:
             case "list":
                 return f"{self._list(node, indent)}\n"
             case "quote":
-                return _prefixed(self._blocks(node.children), "> ", self._work) + "\n"
+                return prefixed(self._blocks(node.children), "> ", self._work) + "\n"
             case "code":
                 return textwrap.indent(node.text.rstrip("\n"), f"{indent}    ") + "\n\n"
             case "table":
@@ -72,7 +68,7 @@ class PlainText:
             case "rule":
                 return _PAUSE
             case "html":
-                words = self._wrapped(_words(node.text), indent, indent)
+                words = self._wrapped(html_words(node.text), indent, indent)
                 return f"{words}\n\n" if words.strip() else ""
             case "definitions":
                 return self._definitions(node, indent)
@@ -95,7 +91,7 @@ class PlainText:
             return self._blocks([c for c in node.children if c.kind != "list"]) + self._answers(node)
         if kind.from_source("html") or kind.from_source("mjml"):
             codes = (child for child in node.children if child.kind == "code")
-            return "".join(f"{self._wrapped(_words(code.text), '', '')}\n\n" for code in codes)
+            return "".join(f"{self._wrapped(html_words(code.text), '', '')}\n\n" for code in codes)
         if not node.children:
             return "" if kind.fields else _PAUSE  # a kind without fields is a pause
         return self._signed(node, kind)
@@ -173,7 +169,7 @@ class PlainText:
                 url = f"<{self._url(link)}>" if link else ""
                 reply = reply or ("" if link else self._work.answer_link(node, item).partition("?")[0])
                 line = f"- {words} {url}".rstrip()
-                out.append(f"{line}\n" if _columns(line) <= WIDTH else f"- {words}\n  {url}\n")
+                out.append(f"{line}\n" if width_of(line) <= WIDTH else f"- {words}\n  {url}\n")
         if reply:
             out.append(f"\n{self._words['reply']}: <{reply}>\n")
         return "".join(out) + "\n" if out else ""
@@ -182,7 +178,7 @@ class PlainText:
         words = self._inline(node.children)
         line = {"1": "=", "2": "-"}.get(node.attrs["level"], "")
         begin = f"{words.upper()}\n" if line and not self._has_token(words) else f"{words}\n"
-        return f"{begin}{line * min(WIDTH, _columns(words))}\n\n" if line else f"{words}\n\n"
+        return f"{begin}{line * min(WIDTH, width_of(words))}\n\n" if line else f"{words}\n\n"
 
     def _paragraph(self, node: Node, indent: str) -> str:
         if is_picture(node):
@@ -254,14 +250,14 @@ class PlainText:
         """Aligned columns; a table too wide for that becomes one line a cell."""
         written = [[self._inline(c.children) for c in row.children] for row in node.children]
         rows = [cells for cells in written if cells]
-        columns = [max(_columns(r[k]) for r in rows) for k in range(len(rows[0]))]
+        columns = [max(width_of(r[k]) for r in rows) for k in range(len(rows[0]))]
         aligns = [c.attrs["align"] for c in node.children[0].children]
         wide = sum(columns) + 2 * len(columns) > WIDTH or self._has_token("".join(map("".join, rows)))
 
         def line(cells: Sequence[str]) -> str:
             if wide:
                 return "\n".join(f"{h}: {c}" for h, c in zip(rows[0], cells, strict=True)) + "\n\n"
-            return "  ".join(map(_padded, cells, columns, aligns)).rstrip() + "\n"
+            return "  ".join(map(padded, cells, columns, aligns)).rstrip() + "\n"
 
         head = "" if wide else f"{line(rows[0])}{'  '.join('-' * c for c in columns)}\n"
         below = zip(node.children[1:], written[1:], strict=True)
@@ -283,7 +279,7 @@ class PlainText:
             case "image":
                 return f"[{node.text}]" if node.text else ""
             case "html":
-                return _words(node.text)
+                return html_words(node.text)
             case "note_ref":
                 return f"[{node.attrs['number']}]"
             case "em":
@@ -309,46 +305,5 @@ class PlainText:
     def _wrapped(self, text: str, first: str, rest: str) -> str:
         if self._has_token(text):
             return first + text.replace("\n", f"\n{rest}")
-        lines = [_filled(line, first if n == 0 else rest, rest) for n, line in enumerate(text.split("\n"))]
+        lines = [filled(line, first if n == 0 else rest, rest) for n, line in enumerate(text.split("\n"))]
         return "\n".join(lines)
-
-
-@lru_cache(maxsize=1024)  # while an author writes, most paragraphs stay as they were
-def _filled(line: str, first: str, rest: str) -> str:
-    return textwrap.fill(
-        line,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,  # an address stays whole
-        break_on_hyphens=False,
-    )
-
-
-def _words(html: str) -> str:
-    """What an author's own HTML says, in one line."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " " if "\n" in html else "", html)).split())
-
-
-def _columns(text: str) -> int:
-    """Columns on a terminal: wide characters take two, combining ones none.
-
-    >>> _columns("é"), _columns("日本")
-    (1, 4)
-    """
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
-
-
-def _padded(text: str, width: int, align: str) -> str:
-    gap = " " * (width - _columns(text))
-    return gap + text if align == "right" else text + gap
-
-
-def _prefixed(text: str, prefix: str, work: Workspace) -> str:
-    """A quotation's lines, each with `prefix`; a statement at a line's begin stays before it."""
-    out = []
-    for line in text.rstrip("\n").split("\n"):
-        marks, rest = work.leading_tokens(line)
-        out.append(f"{marks}{prefix}{rest}".rstrip() if rest or not marks else marks)
-    return "\n".join(out) + "\n"

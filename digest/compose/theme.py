@@ -12,11 +12,8 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,10 @@ from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError, Templat
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
+from digest.compose.compiled import Picture
 from digest.compose.mjml.tree import stamp
+from digest.compose.pictures import load_asset
+from digest.compose.tokens import merged, read_tokens, token_problems
 from digest.errors import InputError, Place, Problem, nearest
 from digest.issue.frontmatter import split_front_matter
 from digest.memo import Memo
@@ -37,10 +37,7 @@ SOURCES = (
 )
 """Where a field's value comes from in the block's Markdown; see `digest.compose.fields`."""
 
-_KEYS = {"name", "description", "extends", "width", "content", "radius", "colors", "fonts", "sizes", "space"}
 _FIELD_KEYS = {"from", "required", "help", "type", "values", "default", "linked"}
-WIDEST = 2_000  # CSS pixels of any measure in a theme
-_HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +84,10 @@ class Theme:
         self.folders = folders  # its own, then those it extends
         self._loader = _ThemeLoader(folders, root)
         self._environment = SandboxedEnvironment(
-            loader=self._loader, undefined=StrictUndefined, autoescape=_autoescaped
+            loader=self._loader, undefined=StrictUndefined, autoescape=_autoescaped, auto_reload=False
         )
         self.kinds = _load_kinds(self._loader)
+        self._assets: dict[tuple[str, int | None], Picture] = {}
         self.drawn: Memo[Any] = Memo(limit=4_000_000)
         """What its templates have drawn; see `digest.compose.drawing`."""
 
@@ -110,6 +108,13 @@ class Theme:
     def has(self, name: str) -> bool:
         """Whether the theme, or one it extends, has this file."""
         return self._loader.find(name) is not None
+
+    def asset(self, name: str, width: int | None) -> Picture:
+        """Its own picture ``assets/<name>``, `width` CSS pixels wide. Raises `InputError`."""
+        if (name, width) not in self._assets:
+            place = Place(self.shown("theme.toml"))
+            self._assets[name, width] = load_asset(name, self.folders, width, place)
+        return self._assets[name, width]
 
     def render(self, name: str, values: Mapping[str, Any]) -> Markup:
         """One template of the theme with `values`. Raises `InputError` at the template's own line."""
@@ -153,6 +158,7 @@ class _ThemeLoader(BaseLoader):
     def __init__(self, folders: tuple[Path, ...], root: Path) -> None:
         self.folders = folders
         self.root = root
+        self._found: dict[str, Path | None] = {}
         self.files: list[str] = []
         """The files whose tags carry their lines into the drawn MJML, by number (`stamp`)."""
 
@@ -162,8 +168,10 @@ class _ThemeLoader(BaseLoader):
         return self.files.index(shown)
 
     def find(self, name: str) -> Path | None:
-        """The file of that name, the theme's own first."""
-        return next((f / name for f in self.folders if (f / name).is_file()), None)
+        """The file of that name, the theme's own first. Looked for once: a theme lives as long as its files do."""
+        if name not in self._found:
+            self._found[name] = next((f / name for f in self.folders if (f / name).is_file()), None)
+        return self._found[name]
 
     def shown(self, name: str) -> str:
         return self.shown_path(self.find(name) or self.folders[0] / name)
@@ -175,17 +183,16 @@ class _ThemeLoader(BaseLoader):
         path = Path(file)
         return self.shown_path(path) if any(path.is_relative_to(f) for f in self.folders) else ""
 
-    def get_source(self, environment: Any, template: str) -> tuple[str, str, Any]:  # noqa: ARG002 - Jinja's signature
+    def get_source(self, environment: Any, template: str) -> tuple[str, str, None]:  # noqa: ARG002 - Jinja's signature
         path = self.find(template)
         if path is None or ".." in template:
             raise TemplateNotFound(template)
         text = path.read_text("utf-8")
-        modified = path.stat().st_mtime_ns
         if (parts := split_front_matter(text)) is not None:
             text = "\n" * parts[1] + "\n".join(text.split("\n")[parts[1] :])
         if path.suffix == ".mjml":
             text = stamp(text, self._number(self.shown_path(path)))
-        return text, str(path), lambda: path.is_file() and path.stat().st_mtime_ns == modified
+        return text, str(path), None
 
 
 def load_theme(newsletter: Newsletter, name: str, place: Place) -> Theme:
@@ -199,13 +206,14 @@ def load_theme(newsletter: Newsletter, name: str, place: Place) -> Theme:
     wanted: str | None = name
     while wanted:
         folder = _folder(newsletter, wanted, place, tuple(folders))
-        raw, place = _read_tokens(folder, newsletter.root, problems)
+        place = Place(_loader_shown([folder], newsletter.root))
+        raw = read_tokens(folder / "theme.toml", place, problems)
         folders.append(folder)
         layers.append(raw)
         wanted = raw.get("extends")
-    tokens = _merged(layers)
+    tokens = merged(layers)
     if not problems:
-        problems = _token_problems(tokens, Place(_loader_shown(folders, newsletter.root)))
+        problems = token_problems(tokens, Place(_loader_shown(folders, newsletter.root)))
     if problems:
         raise InputError(problems)
     tokens |= {"light": tokens["colors"]["light"], "dark": tokens["colors"]["dark"]}
@@ -249,71 +257,6 @@ def _folder(newsletter: Newsletter, name: str, place: Place, seen: tuple[Path, .
     if folder in seen:
         raise InputError(Problem(place, f"the theme “{name}” extends itself", code="theme"))
     return folder
-
-
-def _read_tokens(folder: Path, root: Path, problems: list[Problem]) -> tuple[dict[str, Any], Place]:
-    place = Place(_loader_shown([folder], root))
-    try:
-        raw = dict(_toml((folder / "theme.toml").read_text("utf-8")))
-    except FileNotFoundError:
-        problems.append(Problem(place, "the theme has no theme.toml", code="theme"))
-        return {}, place
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        found = re.search(r"\(at line (\d+)", str(exc))
-        problems.append(Problem(place.at(int(found[1]) if found else 0), f"not TOML: {exc}", code="theme"))
-        return {}, place
-    problems.extend(
-        Problem(place, f"unknown key “{key}”", nearest(key, _KEYS), code="theme") for key in raw if key not in _KEYS
-    )
-    return raw, place
-
-
-@lru_cache(maxsize=16)
-def _toml(text: str) -> Mapping[str, Any]:
-    return tomllib.loads(text)
-
-
-def _merged(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Each layer over the one it extends, tables by their keys."""
-    merged: dict[str, Any] = {}
-    for layer in reversed(layers):
-        for key, value in layer.items():
-            below = merged.get(key)
-            merged[key] = _merged([value, below]) if isinstance(value, dict) and isinstance(below, dict) else value
-    return merged
-
-
-def _token_problems(tokens: Mapping[str, Any], place: Place) -> list[Problem]:
-    problems = [
-        Problem(place, f"the theme has no “{key}”", code="theme")
-        for key in ("width", "content", "colors", "fonts", "sizes", "space")
-        if key not in tokens
-    ]
-    colors = tokens.get("colors", {})
-    light, dark = colors.get("light", {}), colors.get("dark", {})
-    for name in sorted(set(light) ^ set(dark)):
-        missing = "dark" if name in light else "light"
-        told = f"the colour “{name}” has no value in colors.{missing}"
-        problems.append(Problem(place, told, "every colour needs both", code="theme"))
-    for name, value in [*light.items(), *dark.items()]:
-        if not (isinstance(value, str) and _HEX.fullmatch(value)):
-            cure = "write six hex digits, as #14261F: Outlook reads no other form"
-            problems.append(Problem(place, f"the colour “{name}” is “{value}”", cure, code="theme"))
-    numbers = {key: tokens.get(key, 0) for key in ("width", "content", "radius")}
-    numbers |= {f"{table}.{name}": value for table in ("sizes", "space") for name, value in _table(tokens, table)}
-    for name, value in numbers.items():
-        if type(value) is not int or not 0 <= value <= WIDEST:
-            problems.append(Problem(place, f"“{name}” is “{value}”", "write pixels, as a whole number", code="theme"))
-    for name, value in _table(tokens, "fonts"):
-        if not isinstance(value, str) or re.search(r"[<>\"{};]", value):
-            cure = "write font names with commas between them, single quotes around those of several words"
-            problems.append(Problem(place, f"the font “{name}” is “{value}”", cure, code="theme"))
-    return problems
-
-
-def _table(tokens: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
-    table = tokens.get(name, {})
-    return list(table.items()) if isinstance(table, dict) else []
 
 
 # ---- kinds

@@ -282,11 +282,13 @@ def known_attributes(node: Node, allowed: Collection[str], work: Workspace, what
 
 def is_picture(node: Node) -> bool:
     """A picture standing alone: a paragraph of one image, which may be a link."""
-    if node.kind != "paragraph" or len(node.children) != 1:
-        return False
-    only = node.children[0]
-    return only.kind == "image" or (
-        only.kind == "link" and len(only.children) == 1 and only.children[0].kind == "image"
+    return node.kind == "paragraph" and len(node.children) == 1 and _is_image(node.children[0])
+
+
+def _is_image(node: Node) -> bool:
+    """An image, or a link around one."""
+    return node.kind == "image" or (
+        node.kind == "link" and len(node.children) == 1 and node.children[0].kind == "image"
     )
 
 
@@ -295,7 +297,7 @@ def is_picture_row(node: Node) -> bool:
     if node.kind != "paragraph":
         return False
     shown = [c for c in node.children if c.kind != "softbreak" and (c.kind != "text" or c.text.strip())]
-    return len(shown) > 1 and all(is_picture(Node("paragraph", node.place, children=(c,))) for c in shown)
+    return len(shown) > 1 and all(map(_is_image, shown))
 
 
 def is_media(node: Node) -> bool:
@@ -303,8 +305,7 @@ def is_media(node: Node) -> bool:
     if node.kind != "paragraph" or len(node.children) < 3:
         return False
     first, second = node.children[:2]
-    alone = is_picture(Node("paragraph", node.place, children=(first,)))
-    return alone and second.kind == "softbreak" and not is_picture_row(node)
+    return _is_image(first) and second.kind == "softbreak" and not is_picture_row(node)
 
 
 def is_buttons(node: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from digest.audience.readers import load_readers
@@ -13,6 +13,8 @@ from digest.delivery.accounts import Accounts
 from digest.delivery.desk import Desk
 from digest.delivery.reach import Reach, reach
 from digest.delivery.runs import Run
+from digest.delivery.sendings import sendings
+from digest.delivery.splits import ArmAccounts, Split
 
 KINDS = ("bounced", "complained", "unsubscribed")
 
@@ -28,23 +30,28 @@ class SegmentLine:
 
 @dataclass(frozen=True, slots=True)
 class TextReach:
-    """How far each part of one text of the run got: `accepted` readers had this text."""
+    """How far each part of one text of the run got: `accepted` readers had this text.
+
+    `arms`: the same for each arm of its A/B test, by name; none without one.
+    """
 
     accepted: int
     reach: tuple[Reach, ...]
+    arms: Mapping[str, tuple[Reach, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
-    """See the module. `seconds` and `tried` are sums over every process that sent the run and ended by itself.
+    """See the module. `seconds` and `tried` are sums over every process that sent the run, however it ended.
 
-    `texts` are more than one where the rest of a run was switched to another text.
+    `texts` are more than one where the rest of a run was switched to another text. `arms` are those of an A/B test.
     """
 
     run: Run
     accounts: Accounts
     segments: tuple[SegmentLine, ...]
     texts: tuple[TextReach, ...]
+    arms: tuple[ArmAccounts, ...]
     relays: dict[str, int]
     processes: int
     seconds: float
@@ -59,9 +66,7 @@ class Afterwards:
 def look_back(desk: Desk, run: Run) -> Afterwards:
     """Everything that is known of a run. One pass over its accepted readers."""
     db = desk.storage.connection
-    processes, seconds, tried = db.execute(
-        "SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(tried), 0) FROM sendings WHERE run_id = ?", (run.id,)
-    ).fetchone()
+    sent = sendings(desk.storage, run.id)
     relays = db.execute(
         "SELECT relay, count(*) FROM deliveries WHERE run_id = ? AND state = 'accepted' AND relay IS NOT NULL"
         " GROUP BY 1 ORDER BY 2 DESC",
@@ -72,10 +77,11 @@ def look_back(desk: Desk, run: Run) -> Afterwards:
         desk.accounts(run),
         tuple(_segments(desk, run)),
         tuple(_texts(desk, run)),
+        tuple(Split(desk.storage, run).accounts(running=desk.is_running(run))),
         dict(relays),
-        processes,
-        seconds,
-        tried,
+        sent.processes,
+        sent.seconds,
+        sent.tried,
     )
 
 
@@ -89,7 +95,12 @@ def _texts(desk: Desk, run: Run) -> Iterator[TextReach]:
                 (run.id, begin, end),
             )
         )
-        yield TextReach(sum(found.values()), tuple(reach(desk.runs.compiled(number), found)))
+        compiled = desk.runs.compiled(number)
+        arms = {
+            name: tuple(reach(compiled, {v: n for v, n in found.items() if compiled.arm_in(v) == name}))
+            for name, _ in compiled.arms
+        }
+        yield TextReach(sum(found.values()), tuple(reach(compiled, found)), arms)
 
 
 def _segments(desk: Desk, run: Run) -> Iterator[SegmentLine]:

@@ -62,7 +62,7 @@ class Agenda:
 class RunReport:
     """How the run stands when the process leaves it.
 
-    `tried` readers in `seconds` by this process. `trouble` stopped it early. `next_attempt` is the moment
+    `tried` readers in `seconds` by this process. `trouble` stopped it early; `away`: that was the relay, lost or gone. `next_attempt` is the moment
     of the next retry in microseconds since the epoch, or of the next reader whose time has not come: `later`
     is how many those are.
     """
@@ -72,6 +72,7 @@ class RunReport:
     tried: int = 0
     seconds: float = 0.0
     trouble: DigestError | None = None
+    away: bool = False
     interrupted: bool = False
     flag: Flag | None = None
     next_attempt: int | None = None

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, assert_never
 
-from digest.audience.database import now
 from digest.delivery.classify import storable, suppresses
 from digest.delivery.ledger import Ledger, Row, Settled
 from digest.delivery.outcome import Accepted, Bounced, Deferred, Outcome, Rejected, Unknown
@@ -84,7 +83,7 @@ class Books:
     def close(self) -> None:
         """Write down what is left in memory. Raises what `Ledger.flush` raises."""
         if self._refuses_all:
-            again_at = now() + int(self.retry.first.total_seconds() * 1e6)
+            again_at = self.ledger.now() + int(self.retry.first.total_seconds() * 1e6)
             for subscriber_id in self._streak.readers:
                 self._doubtful.pop(subscriber_id, None)
                 self.ledger.put_back(subscriber_id, again_at)
@@ -96,7 +95,7 @@ class Books:
         self.counts[result.state] += 1
 
     def _try_again(self, row: Row, code: int, reply: str) -> None:
-        moment = now()
+        moment = self.ledger.now()
         jitter = random.random()  # noqa: S311 -- it spreads retries, and keeps no secret
         first_at = _instant(row.first_at or moment)
         again_at = self.retry.next_attempt(row.attempts + 1, first_at, _instant(moment), jitter)

@@ -29,9 +29,11 @@ from digest.delivery.progress import Watch, unwatched
 from digest.delivery.queue import PATIENCE, Queue
 from digest.delivery.relay import Relay, unmarked
 from digest.delivery.retry import RetryPolicy
-from digest.delivery.run import Sender
+from digest.delivery.run import Sender, run_loop
 from digest.delivery.runs import Head, Run
+from digest.delivery.sendings import Sending
 from digest.delivery.sentlog import SentLog
+from digest.delivery.signing import Together
 from digest.errors import HeldError, LaterError, Problem
 from digest.message.envelope import Message
 from digest.message.merge import MergeError, Merger
@@ -53,20 +55,23 @@ def deliver(
     watch: Watch = unwatched,
     say: Callable[[str], None] = lambda _text: None,
     check: Callable[[], Sequence[Problem]] | None = None,
+    begun: Callable[[Run, Agenda], None] = lambda _run, _agenda: None,
+    now: Callable[[], int] = now,
 ) -> RunReport:
     """Send the issue to everybody who is still to get it.
 
     `compiled` may be None only for an issue whose run has begun: a run goes on with what it stored.
     `relay` is that of the settings by default; `watch` hears how far it is, `say` what can't wait.
-    `check` finds the problems of the issue, where ``delivery.require_check`` asks for it.
+    `check` finds the problems of the issue, where ``delivery.require_check`` asks for it. `begun` is called when a
+    run has come on record, before its first message. `now` says what time it is, in microseconds since the epoch.
 
     Raises `InputError` (the audit), `HeldError` (a guard, a flag, nobody agreed), `LaterError` (another
     process is sending it). What stops a run once it is under way is in the report, with the accounts.
     """
-    with open_desk(newsletter) as desk:
+    with open_desk(newsletter, now) as desk:
         log = SentLog(newsletter, desk.storage)
         log.require_no_gap()
-        clerk = _Clerk(desk, wishes, relay or desk.relay(say), desk.sign(), confirm, watch, say, log, check)
+        clerk = _Clerk(desk, wishes, relay or desk.relay(say), desk.sign(), confirm, watch, say, log, check, begun)
         run = desk.runs.latest(slug)
         if run is None or run.state == "new":
             if compiled is None:
@@ -93,7 +98,8 @@ class _Clerk:
     watch: Watch
     say: Callable[[str], None]
     log: SentLog
-    check: Callable[[], Sequence[Problem]] | None = None
+    check: Callable[[], Sequence[Problem]] | None
+    begun: Callable[[Run, Agenda], None]
 
     def begin(self, compiled: CompiledIssue) -> Run:
         """Plan, audit, guards, consent; then the run is on record, and nothing is sent yet."""
@@ -116,10 +122,13 @@ class _Clerk:
             notes.append("there is no way to unsubscribe yet: set url or mailto under [unsubscribe]")
         if desk.newsletter.settings.delivery.relay:
             notes.append("into files, but on record: nobody of these is sent it again (--dry-run records nothing)")
-        self.confirm(self._agenda(compiled, readers, notes, plan=plan))
+        agenda = self._agenda(compiled, readers, notes, plan=plan)
+        self.confirm(agenda)
         _publish(desk, compiled)
         wishes = self.wishes
-        return desk.runs.begin(compiled, plan.head, overridden, goes_on=wishes.limit is None, due=wishes.due)
+        run = desk.runs.begin(compiled, plan.head, overridden, goes_on=wishes.limit is None, due=wishes.due)
+        self.begun(run, agenda)
+        return run
 
     def go_on(self, run: Run, compiled: CompiledIssue | None) -> RunReport:
         """The rest of a run that has begun, whether it was interrupted or has ended.
@@ -261,21 +270,22 @@ class _Clerk:
                 zone=desk.now().tzinfo or UTC,
                 only=self._only(ledger),
                 patience=inf if wishes.wait else PATIENCE,
+                sign=Together(self.sign) if self.sign else None,
             ),
             connections=settings.smtp.connections,
             total=self._to_try(run),
             wait=wishes.wait,
             wait_for_relay=settings.delivery.wait_for_relay.total_seconds(),
             several=desk.has_several_relays,
-            sign=self.sign,
             watch=self.watch,
             say=self.say,
         )
         self.log.begins(run)
         sender.watch = self.log.watching(run, ledger.accounts().accepted, sender.watch)
-        asyncio.run(_within(wishes.seconds, sender))
-        if sender.tried:
-            desk.runs.note_sending(run.id, now() - int(sender.seconds * 1e6), sender.seconds, sender.tried)
+        sending = Sending(desk.storage, run.id)
+        sender.watch = sending.watching(sender.watch)
+        run_loop(_within(wishes.seconds, sender))
+        sending.note(sender.seconds, sender.tried)
         if sender.flag == "cancel":
             desk.runs.cancel(run.id)
         accounts = ledger.accounts()
@@ -290,6 +300,7 @@ class _Clerk:
             tried=sender.tried,
             seconds=sender.seconds,
             trouble=sender.trouble,
+            away=sender.trouble is not None and sender.trouble is sender.lost,
             interrupted=sender.interrupted,
             flag=sender.flag,
             next_attempt=ledger.next_attempt(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from digest.audience.database import open_database
+from digest.audience.database import now, open_database, secret_key
 from digest.audience.received import Received
 from digest.audience.store import Subscribers
 from digest.compose.compiled import CompiledIssue
@@ -42,12 +42,16 @@ class Desk:
 
     def now(self) -> datetime:
         """This moment in the newsletter's zone."""
-        return datetime.now(ZoneInfo(self.newsletter.settings.newsletter.timezone))
+        return datetime.fromtimestamp(self.storage.now() / 1e6, ZoneInfo(self.newsletter.settings.newsletter.timezone))
 
     def merger(self, compiled: CompiledIssue) -> Merger:
         """Merges `compiled` as of today in the newsletter's zone."""
         identity, today = Identity.of(self.newsletter.settings), self.now().date()
-        identity = replace(identity, headers={**self.headers, **identity.headers})
+        identity = replace(
+            identity,
+            headers={**self.headers, **identity.headers},
+            verp_key=secret_key(self.storage.connection, "verp"),
+        )
         return Merger(
             compiled,
             identity,
@@ -160,12 +164,15 @@ class Desk:
 
 
 @contextmanager
-def open_desk(newsletter: Newsletter) -> Iterator[Desk]:
-    """Opens the database of a newsletter, and makes it if need be. SQLite's errors come out as ours."""
+def open_desk(newsletter: Newsletter, now: Callable[[], int] = now) -> Iterator[Desk]:
+    """Opens the database of a newsletter, and makes it if need be. SQLite's errors come out as ours.
+
+    `now` says what time it is there, in microseconds since the epoch.
+    """
     connection = open_database(newsletter.database)
     try:
         with storage_errors():
-            storage = Storage(connection, newsletter.settings.delivery.durability)
+            storage = Storage(connection, newsletter.settings.delivery.durability, now)
             yield Desk(newsletter, storage, Runs(storage), Subscribers(connection))
     finally:
         with suppress(sqlite3.Error):  # closing folds the log into the database; the next one can do it too

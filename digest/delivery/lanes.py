@@ -207,8 +207,7 @@ class _Lane:
     async def _next_job(self, connection: Connection) -> Job | None:
         run = self.lanes.run
         if self._ahead is None:
-            job = await run.next_job(connection.relay)
-            return await run.signed(job) if job else None
+            return await run.next_job(connection.relay)
         if run.stopping:
             return None
         job, self._ahead = self._ahead, None
@@ -225,7 +224,4 @@ class _Lane:
         except DigestError as exc:
             run.halt(exc)  # without a ledger nothing may be sent
             raise
-        if self._ahead is None:
-            return None
-        self._ahead = await run.signed(self._ahead)
-        return self._ahead.message
+        return self._ahead.message if self._ahead else None

@@ -24,8 +24,10 @@ def record_later(
     One statement: it is part of the caller's transaction if there is one. Raises `sqlite3.Error`.
     """
     found = connection.execute(
-        "SELECT max(run_id) FROM deliveries WHERE subscriber_id = ?1 AND state = 'accepted'"
-        " AND CASE WHEN ?2 IS NULL THEN updated_at <= ?3 ELSE run_id = ?2 END",
+        # Run by run: a row is found by its run and its reader.
+        "SELECT max(r.id) FROM runs r WHERE (?2 IS NULL OR r.id = ?2) AND EXISTS (SELECT 1 FROM deliveries d"
+        " WHERE d.run_id = r.id AND d.subscriber_id = ?1 AND d.state = 'accepted'"
+        " AND (?2 IS NOT NULL OR d.updated_at <= ?3))",
         (subscriber_id, run_id, at),
     ).fetchone()
     if found is None or found[0] is None:

@@ -28,7 +28,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
-from digest.audience.database import now
 from digest.delivery.accounts import Accounts
 from digest.delivery.later import later_counts
 from digest.delivery.runs import Runs
@@ -68,6 +67,7 @@ class Entry:
     message_id: str
     updated_at: int
     relay: str | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class Ledger:
     def __init__(self, storage: Storage, run_id: int) -> None:
         self.run_id = run_id
         self._storage = storage
+        self.now = storage.now
         self._db = storage.connection
         self._pending: list[tuple[str, tuple[object, ...]]] = []
         self._marks: list[tuple[object, ...]] = []
@@ -98,14 +99,14 @@ class Ledger:
             "UPDATE deliveries SET state = 'unknown', attempts = attempts + 1, updated_at = ?,"
             " reply = 'the process ended while the message was handed over'"
             " WHERE run_id = ? AND state = 'sending'",
-            (now(), self.run_id),
+            (self.now(), self.run_id),
         )
 
     def settle_unknown(self, policy: Literal["resend", "drop"]) -> int:
         """Decide all unknown rows: back to waiting, or dropped. Returns how many."""
         return self._storage.change(
             "UPDATE deliveries SET state = ?, updated_at = ? WHERE run_id = ? AND state = 'unknown'",
-            ("waiting" if policy == "resend" else "dropped", now(), self.run_id),
+            ("waiting" if policy == "resend" else "dropped", self.now(), self.run_id),
         )
 
     def ripen(self) -> None:
@@ -120,7 +121,7 @@ class Ledger:
             "SELECT subscriber_id, attempts, claimed_at FROM deliveries WHERE run_id = ? AND subscriber_id > ?"
             " AND state = ? AND coalesce(next_attempt_at, 0) <= ? AND coalesce(due_at, 0) <= ?"
             " ORDER BY subscriber_id LIMIT ?",
-            (self.run_id, after, state, moment := now(), moment, limit),
+            (self.run_id, after, state, moment := self.now(), moment, limit),
         )
         return [Row(*row) for row in found]
 
@@ -156,7 +157,7 @@ class Ledger:
             "SELECT min(at) FROM (SELECT min(next_attempt_at) AS at FROM deliveries WHERE run_id = ?1"
             " AND state = 'deferred' UNION ALL"
             " SELECT min(due_at) FROM deliveries WHERE run_id = ?1 AND state = 'waiting' AND due_at > ?2)",
-            (self.run_id, now()),
+            (self.run_id, self.now()),
         ).fetchone()
         return None if moment is None else int(moment)
 
@@ -164,7 +165,7 @@ class Ledger:
         """How many readers wait for a moment of their own that has not come."""
         (number,) = self._db.execute(
             "SELECT count(*) FROM deliveries WHERE run_id = ? AND state = 'waiting' AND due_at > ?",
-            (self.run_id, now()),
+            (self.run_id, self.now()),
         ).fetchone()
         return int(number)
 
@@ -172,7 +173,7 @@ class Ledger:
         """The subscribers whose retry may be made now."""
         found = self._db.execute(
             "SELECT subscriber_id FROM deliveries WHERE run_id = ? AND state = 'deferred' AND next_attempt_at <= ?",
-            (self.run_id, now()),
+            (self.run_id, self.now()),
         )
         return frozenset(number for (number,) in found)
 
@@ -181,7 +182,7 @@ class Ledger:
         return self._storage.change(
             "UPDATE deliveries SET state = 'withdrawn', reply = 'late', updated_at = ?"
             " WHERE run_id = ? AND state = 'waiting' AND due_at < ?",
-            (now(), self.run_id, before),
+            (self.now(), self.run_id, before),
         )
 
     async def marked(self, row: Row, message_id: str) -> None:
@@ -212,12 +213,12 @@ class Ledger:
 
     def mark(self, row: Row, message_id: str) -> None:
         """As `marked`; committed, or forgotten, by the next `flush`."""
-        moment = now()
+        moment = self.now()
         self._marks.append((message_id, moment, moment, self.run_id, row.subscriber_id))
 
     def settle(self, row: Row, result: Settled, relay: str | None = None) -> None:
         """Note what became of an attempt, and at which `relay`; written with the next commit."""
-        moment = now()
+        moment = self.now()
         self._gather(
             "UPDATE deliveries SET state = ?, attempts = attempts + 1, code = ?, enhanced = ?, reply = ?,"
             " next_attempt_at = ?, updated_at = ?, claimed_at = coalesce(claimed_at, ?), relay = ?"
@@ -231,7 +232,15 @@ class Ledger:
         self._gather(
             "UPDATE deliveries SET state = 'withdrawn', reply = ?, next_attempt_at = NULL, updated_at = ?"
             " WHERE run_id = ? AND subscriber_id = ?",
-            *(reason, now(), self.run_id, row.subscriber_id),
+            *(reason, self.now(), self.run_id, row.subscriber_id),
+        )
+
+    def unmark(self, row: Row) -> None:
+        """Nothing that ends a message has left after all: the row waits again; written with the next commit."""
+        self._gather(
+            "UPDATE deliveries SET state = 'waiting', updated_at = ?"
+            " WHERE run_id = ? AND subscriber_id = ? AND state = 'sending'",
+            *(self.now(), self.run_id, row.subscriber_id),
         )
 
     def put_back(self, subscriber_id: int, again_at: int) -> None:
@@ -239,12 +248,12 @@ class Ledger:
         self._gather(
             "UPDATE deliveries SET state = 'deferred', next_attempt_at = ?, updated_at = ?"
             " WHERE run_id = ? AND subscriber_id = ?",
-            *(again_at, now(), self.run_id, subscriber_id),
+            *(again_at, self.now(), self.run_id, subscriber_id),
         )
 
     def suppress(self, subscriber_id: int, note: str) -> None:
         """Never write to a dead address again; written with the next commit."""
-        moment = now()
+        moment = self.now()
         self._gather(
             "INSERT OR IGNORE INTO suppressions (address_key, reason, note, created_at)"
             " SELECT address_key, 'bounced', ?, ? FROM subscribers WHERE id = ?",
@@ -310,13 +319,18 @@ class Ledger:
             **numbers,
         )
 
-    def entries(self, state: str) -> Iterator[Entry]:
-        """The rows in one state, by subscriber. A marked row counts as ``unknown``."""
+    def entries(self, state: str, *, find: str = "", after: int = 0) -> Iterator[Entry]:
+        """The rows in one state, by subscriber. A marked row counts as ``unknown``.
+
+        `find`: only readers with this text in name or address. `after`: only those with a higher number.
+        """
         states = ("unknown", "sending") if state == "unknown" else (state, state)
         found = self._db.execute(
             "SELECT d.subscriber_id, s.email, d.state, d.attempts, d.next_attempt_at, d.code, d.enhanced, d.reply,"
-            " d.message_id, d.updated_at, d.relay FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
-            " WHERE d.run_id = ? AND d.state IN (?, ?) ORDER BY d.subscriber_id",
-            (self.run_id, *states),
+            " d.message_id, d.updated_at, d.relay, d.variant FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
+            " WHERE d.run_id = ?1 AND d.state IN (?2, ?3) AND d.subscriber_id > ?4"
+            " AND (?5 = '' OR instr(lower(coalesce(s.name, '') || ' ' || s.email), lower(?5)))"
+            " ORDER BY d.subscriber_id",
+            (self.run_id, *states, after, find),
         )
         return (Entry(*row) for row in found)

@@ -18,10 +18,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """4yz anywhere, or connection trouble before end-of-data: try again later. `code` 0: no reply."""
+    """4yz anywhere, or connection trouble before end-of-data: try again later. `code` 0: no reply.
+
+    `lost`: the connection broke off, which says nothing yet about the message.
+    """
 
     code: int
     reply: str
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,11 @@ class Pace:
     def __post_init__(self) -> None:
         self._general = tuple(name for name in self.rates if not name.startswith((RELAY, DOMAIN)))
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has to wait for anything."""
+        return not self.rates and not self._rests
+
     def wait(self, relay: str, now: float) -> float:
         """Seconds for which nothing may be sent over this relay, as far as we know."""
         return max((self._wait(name, now) for name in self._limits(relay)), default=0.0)
@@ -171,7 +176,7 @@ class Pace:
 
     def domain_wait(self, domain: str, now: float) -> float:
         """Seconds for which no reader of this domain may be sent to, as far as we know."""
-        if not self.rates and not self._rests:
+        if self.is_free:
             return 0.0
         rest = self._rests.get(domain)
         return max(rest.wait(now) if rest else 0.0, self._wait(DOMAIN + domain, now))

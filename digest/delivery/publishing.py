@@ -1,7 +1,8 @@
 """Before a real run: the pictures are put where readers will look for them, or it is seen that they are there.
 
-A message can't be taken back. With ``assets.publish`` a command takes the pictures to their place; without one,
-each is asked for once, as a mail client would (HEAD), and the run is held when one can't be seen.
+A message can't be taken back. With ``assets.publish`` a command takes the pictures to their place. Without one they
+are put where ``digest serve`` shows them from, if that is where they are to be; then each is asked for once, as a mail
+client would (HEAD), and the run is held when one can't be seen.
 """
 
 from __future__ import annotations
@@ -45,15 +46,43 @@ def publish_pictures(newsletter: Newsletter, compiled: CompiledIssue, *, patienc
 
     Nothing is asked for an issue that carries its pictures, for a relay on loopback (nobody else is written to),
     or a second time in one process. Raises `HeldError` with every picture that can't be seen, or what the command
-    said; `InputError` when a picture to be published is not what the issue was composed with.
+    said, or that the folder can't be written to; `InputError` when a picture to be published is not what the issue
+    was composed with.
     """
     if compiled.attaches or not compiled.pictures:
         return
     settings = newsletter.settings
     if settings.assets.publish:
         run_publish(newsletter, settings.assets.publish, picture_files(newsletter, compiled))
-    elif not is_loopback(settings.smtp.host):
+        return
+    if compiled.assets_base == f"{settings.newsletter.base_url}/assets":
+        _put(newsletter, compiled)
+    if not is_loopback(settings.smtp.host):
         _confirm(compiled, patience)
+
+
+# ---- our own pages
+
+
+def _put(newsletter: Newsletter, compiled: CompiledIssue) -> None:
+    folder = newsletter.root / newsletter.settings.web.pictures
+    if all((folder / picture.name).is_file() for picture in compiled.pictures):
+        return
+    try:
+        for name, (data, _) in picture_files(newsletter, compiled).items():
+            keep_picture(folder, name, data)
+    except OSError as exc:
+        raise HeldError(f"held, nothing was sent: {folder} (web.pictures) can't be written to: {exc.strerror}") from exc
+
+
+def keep_picture(folder: Path, name: str, data: bytes) -> Path:
+    """The file of a picture in the folder that the public pages show, whole at every moment. Raises `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+    Path(partial).chmod(0o644)
+    return Path(partial).replace(folder / name)
 
 
 # ---- the command

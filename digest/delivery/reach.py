@@ -1,58 +1,61 @@
-"""Who got which part of an issue: its conditions, and the blocks they govern, in reading order."""
+"""Who got which part of an issue: its blocks, and what single conditions govern, in reading order."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from digest.compose.compiled import CompiledIssue, Size
+from digest.compose.compiled import CompiledIssue
 from digest.errors import Place
 
+Conditions = tuple[tuple[str, bool], ...]
+"""Each condition with the outcome that shows what stands under it."""
+
 _TAG = re.compile(r"\{%-?\s*(\w+)\s*(.*?)\s*-?%\}|\{\{.*?\}\}", re.DOTALL)
-_LIKE = 0.04  # how far the bytes of a condition's blocks may be from what it governs: seams are joined
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A block, or what one condition governs (`kind` is empty), and under which conditions one gets it."""
+    """A block, or what one branch of a condition governs (`kind` is empty), and under which conditions one gets it."""
 
     kind: str
     place: Place
-    conditions: tuple[str, ...] = ()
+    conditions: Conditions = ()
+
+    @property
+    def why(self) -> str:
+        """The conditions in words.
+
+        >>> Part("story", Place("x.md", 3), (("segment.pro", True), ("arm == 1", False))).why
+        'segment.pro and not (arm == 1)'
+        """
+        return " and ".join(c if outcome else f"not ({c})" for c, outcome in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many of the readers who were accepted got a part."""
+    """How many of the readers who were accepted got a part; not `exact`: at most so many, since what decides it is
+    no condition on the reader alone (a loop, a name that the issue sets)."""
 
     part: Part
     readers: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """What stands between an ``if`` and its end: how many bytes of HTML, under which conditions."""
-
-    conditions: tuple[str, ...]
-    place: Place
-    length: int
+    exact: bool = True
 
 
 def parts(compiled: CompiledIssue) -> list[Part]:
-    """Each block and each conditional part of an issue once, in reading order.
+    """Each block, and each conditional part that is no whole block, once and in reading order.
 
-    A part behind ``else`` or in a loop is left out, and so is a subject's.
+    Parts in a loop are left out, and so are those that hang on a name the issue sets, and a subject's.
     """
     blocks = [size for size in compiled.sizes if size.kind != "frame"]
-    spans = [span for span in _spans(compiled) if blocks and span.place >= blocks[0].place]
-    governed: dict[Place, tuple[str, ...]] = {}
-    for span in spans:
-        for block in _whole_blocks(span, blocks):
-            governed[block.place] = (*governed.get(block.place, ()), *span.conditions)
-    found = {block.place: Part(block.kind, block.place, _each_once(governed.get(block.place, ()))) for block in blocks}
-    for span in spans:
-        found.setdefault(span.place, Part("", span.place, span.conditions))
+    found = {block.place: Part(block.kind, block.place, block.conditions) for block in blocks}
+    if not blocks:
+        return []
+    # Of an item that stands in the contents as well, its own place decides: it comes later.
+    found |= {
+        part.place: part for part in _branches(compiled) if part.place not in found and part.place >= blocks[0].place
+    }
     return sorted(found.values(), key=lambda part: part.place)
 
 
@@ -60,50 +63,48 @@ def reach(compiled: CompiledIssue, readers: Mapping[str, int]) -> list[Reach]:
     """The reach of each part. `readers`: how many were accepted, by variant as the ledger keeps it."""
     numbers = {condition.expression: n for n, condition in enumerate(compiled.conditions)}
 
-    def got(part: Part) -> int:
-        asked = [numbers[expression] for expression in part.conditions if expression in numbers]
-        return sum(many for variant, many in readers.items() if all(variant[n : n + 1] == "1" for n in asked))
+    def got(part: Part) -> Reach:
+        asked = [(numbers[c], "01"[outcome]) for c, outcome in part.conditions if c in numbers]
+        many = sum(
+            number for variant, number in readers.items() if all(variant[n : n + 1] == digit for n, digit in asked)
+        )
+        return Reach(part, many, exact=len(asked) == len(part.conditions))
 
-    return [Reach(part, got(part)) for part in parts(compiled)]
+    return [got(part) for part in parts(compiled)]
 
 
-def _spans(compiled: CompiledIssue) -> Iterator[_Span]:
-    """Every ``if`` on the reader alone, with those around it."""
+def _branches(compiled: CompiledIssue) -> Iterator[Part]:
+    """Every branch of every ``if`` on the reader alone."""
     known = {condition.expression for condition in compiled.conditions}
-    stack: list[tuple[tuple[str, ...] | None, Place, int]] = []
-    html = compiled.html.source
-    for tag, place in zip(_TAG.finditer(html), compiled.html.places, strict=False):
-        outer = stack[-1][0] if stack else ()
+    stack: list[Conditions | None] = []  # of each open statement the last branch; None where it can't be known
+
+    def branch(passed: Conditions | None, condition: str) -> Conditions | None:
+        around = stack[-1] if stack else ()
+        if around is None or passed is None or (condition and condition not in known):
+            return None
+        return (*around, *passed, *([(condition, True)] if condition else []))
+
+    for tag, place in zip(_TAG.finditer(compiled.html.source), compiled.html.places, strict=False):
         match tag[1]:
             case "if":
-                expression = " ".join(tag[2].split())
-                whole = (*outer, expression) if outer is not None and expression in known else None
-                stack.append((whole, place, tag.end()))
+                stack.append(branch((), " ".join(tag[2].split())))
             case "for":
-                stack.append((None, place, tag.end()))
-            case "else" | "elif" if stack:
-                conditions, begun, start = stack.pop()
-                if conditions:
-                    yield _Span(conditions, begun, len(html[start : tag.start()].encode()))
-                stack.append((None, begun, tag.end()))
+                stack.append(None)
+            case "elif" | "else" if stack:
+                before = stack.pop()
+                stack.append(branch(_passed(before, stack), " ".join(tag[2].split())))
             case "endif" | "endfor" if stack:
-                conditions, begun, start = stack.pop()
-                if conditions:
-                    yield _Span(conditions, begun, len(html[start : tag.start()].encode()))
+                stack.pop()
+                continue
+            case _:
+                continue
+        if stack[-1]:
+            yield Part("", place, stack[-1])
 
 
-def _whole_blocks(span: _Span, blocks: list[Size]) -> list[Size]:
-    """The blocks that a condition governs as a whole: its own, or those that begin behind it and fill it."""
-    if own := [block for block in blocks if block.place == span.place]:  # one within a line has a column
-        return own
-    inside, room = [], span.length
-    for block in (b for b in blocks if b.place.file == span.place.file and b.place.line > span.place.line):
-        if block.bytes > room * (1 + _LIKE):
-            break
-        inside.append(block)
-        room -= block.bytes
-    return inside if room <= _LIKE * span.length else []
-
-
-def _each_once(expressions: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(expressions))
+def _passed(branch: Conditions | None, stack: list[Conditions | None]) -> Conditions | None:
+    """What a branch asks for besides what is around it, turned round: its last condition did not hold."""
+    if branch is None:
+        return None
+    own = branch[len(stack[-1] or ()) if stack else 0 :]
+    return (*own[:-1], (own[-1][0], False))

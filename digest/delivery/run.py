@@ -12,24 +12,34 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 from digest.audience.database import now
 from digest.delivery.books import Books
 from digest.delivery.classify import Stop
 from digest.delivery.lanes import Lanes
-from digest.delivery.outcome import Outcome
+from digest.delivery.outcome import Deferred, Outcome
 from digest.delivery.progress import Progress, Watch, unwatched
 from digest.delivery.queue import Job, Queue, Wait
 from digest.delivery.relay import Connection, Relay
 from digest.delivery.runs import Flag, Runs
 from digest.delivery.storage import FULL_EVERY, storage_errors
 from digest.errors import DigestError, HeldError, LaterError
-from digest.message.envelope import Message
 
 _FLAG_EVERY = 0.5  # seconds: a person's flag is obeyed within one
+
+
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, on uvloop where that is installed (the extra ``fast``)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work)
 
 
 @dataclass(slots=True)
@@ -39,7 +49,7 @@ class Sender:
     Afterwards `trouble` is what stopped it, if anything did; `flag` what a person asked for meanwhile.
     `total` is how many readers are to be tried; `wait`: stay for the retries; `wait_for_relay`: how many
     seconds a relay that is lost on the way may be away, and `away` what is said meanwhile; `several`: keep
-    which relay answered; `sign` is called in threads; `say` tells a person something at once.
+    which relay answered; `say` tells a person something at once.
     """
 
     relay: Relay
@@ -50,7 +60,6 @@ class Sender:
     wait: bool = False
     wait_for_relay: float = 0.0
     several: bool = False
-    sign: Callable[[Message], Message] | None = None
     watch: Watch = unwatched
     say: Callable[[str], None] = lambda _text: None
     trouble: DigestError | None = None
@@ -60,6 +69,7 @@ class Sender:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _main: asyncio.Task[None] | None = None
     _lanes: Lanes | None = None
+    _once_more: set[int] = field(default_factory=set)
     lost: LaterError | None = None
     away: str = ""
 
@@ -116,20 +126,17 @@ class Sender:
         try:
             await self._lanes.work(waiting=self.tried > 0)
         except (HeldError, LaterError) as exc:
+            self.lost = exc if isinstance(exc, LaterError) else None
             self.halt(exc)
             return
         finally:
             self._lanes, self.away = None, ""
         if not self._stop.is_set() and not self.queue.is_empty():
-            why = self.queue.waits_for
-            self.halt(LaterError(why) if why else self.lost or LaterError("the relay was lost"))
-
-    async def signed(self, job: Job) -> Job:
-        """The job with its message signed, by another thread: at most one a connection is under way."""
-        if self.sign is None:
-            return job
-        loop = asyncio.get_running_loop()
-        return replace(job, message=await loop.run_in_executor(None, self.sign, job.message))
+            if why := self.queue.waits_for:
+                self.halt(LaterError(why))
+            else:
+                self.lost = self.lost or LaterError("the relay was lost")
+                self.halt(self.lost)
 
     async def next_job(self, relay: str) -> Job | None:
         """The next message to send, at the pace that is set; None when there is none, or none is wanted."""
@@ -151,12 +158,27 @@ class Sender:
             self.queue.put_back(job.row)
             self.halt(HeldError(f"{connection.relay}: {outcome}; nobody was marked as bounced for it"))
             return
+        if self._merely_lost(job, outcome, connection):
+            self.books.ledger.unmark(job.row)
+            self.queue.put_back(job.row)
+            return
         self.queue.answered(job, outcome, time.time())
         trouble = self.books.settle(
             job.row, outcome, accepted_another=connection.has_accepted, relay=connection.relay if self.several else None
         )
         if trouble:
             self.halt(type(trouble)(f"{connection.relay}: {trouble}"))
+
+    def _merely_lost(self, job: Job, outcome: Outcome, connection: Connection) -> bool:
+        """Whether a reader comes next again: a connection that worked broke off, which was not about them.
+
+        Once for each reader; the second time it may well be about them, and is deferred like any trouble.
+        """
+        if not (isinstance(outcome, Deferred) and outcome.lost and connection.has_accepted):
+            return False
+        known = len(self._once_more)
+        self._once_more.add(job.row.subscriber_id)
+        return len(self._once_more) > known
 
     def _conclude(self) -> None:
         """Write down what is left in memory."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from digest.audience.database import now
 from digest.compose.compiled import CompiledIssue
 from digest.delivery.storage import Storage
 from digest.errors import HeldError, LaterError
@@ -59,6 +58,7 @@ class Runs:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._now = storage.now
         self._db = storage.connection
 
     def latest(self, slug: str) -> Run | None:
@@ -129,7 +129,7 @@ class Runs:
                     compiled.slug,
                     compiled.fingerprint,
                     compiled.to_json(),
-                    now(),
+                    self._now(),
                     head.candidates,
                     json.dumps(dict(head.excluded)),
                     json.dumps(sorted(overrides)),
@@ -173,7 +173,7 @@ class Runs:
         self._db.execute(
             "INSERT INTO deliveries (run_id, subscriber_id, state, variant, updated_at)"
             " SELECT ?, subscriber_id, 'waiting', variant, ? FROM temp.planned",
-            (run_id, now()),
+            (run_id, self._now()),
         )
 
     def change(self, run_id: int, compiled: CompiledIssue) -> Run:
@@ -185,7 +185,7 @@ class Runs:
             db.execute(
                 "INSERT INTO runs (slug, fingerprint, compiled, state, started_at, ended_at)"
                 " SELECT slug, fingerprint, compiled, 'replaced', started_at, ? FROM runs WHERE id = ?",
-                (now(), run_id),
+                (self._now(), run_id),
             )
             db.execute(
                 "UPDATE runs SET compiled = ?, fingerprint = ? WHERE id = ?",
@@ -207,7 +207,7 @@ class Runs:
         """Note how the run stands when a process leaves it."""
         self._storage.change(
             "UPDATE runs SET state = ?, ended_at = ? WHERE id = ? AND state <> 'cancelled'",
-            ("done" if done else "open", now() if done else None, run_id),
+            ("done" if done else "open", self._now() if done else None, run_id),
         )
 
     def texts(self, run: Run) -> list[tuple[int, int, int]]:
@@ -221,13 +221,6 @@ class Runs:
         ends = [*begins[1:], 2**62]
         return list(zip((*(number for number, _ in found), run.id), begins, ends, strict=True))
 
-    def note_sending(self, run_id: int, begun_at: int, seconds: float, tried: int) -> None:
-        """Note that a process has sent this run: from when, for how long, how many."""
-        self._storage.change(
-            "INSERT INTO sendings (run_id, begun_at, seconds, tried) VALUES (?, ?, ?, ?)",
-            (run_id, begun_at, seconds, tried),
-        )
-
     def flag(self, run_id: int) -> Flag | None:
         """What a person asks of whoever sends this run, now."""
         row: tuple[Flag | None] | None = self._db.execute("SELECT flag FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -238,7 +231,7 @@ class Runs:
         if self.latest(slug) is None:
             self._storage.change(
                 "INSERT INTO runs (slug, fingerprint, compiled, state, started_at) VALUES (?, '', '', 'new', ?)",
-                (slug, now()),
+                (slug, self._now()),
             )
         run = self.latest(slug)
         assert run is not None  # noqa: S101 -- it was just made
@@ -255,16 +248,18 @@ class Runs:
             done = db.execute(
                 "UPDATE deliveries SET state = 'withdrawn', reply = 'cancelled', next_attempt_at = NULL,"
                 " updated_at = ? WHERE run_id = ? AND state IN ('waiting', 'deferred')",
-                (now(), run_id),
+                (self._now(), run_id),
             )
-            db.execute("UPDATE runs SET state = 'cancelled', ended_at = ?, flag = NULL WHERE id = ?", (now(), run_id))
+            db.execute(
+                "UPDATE runs SET state = 'cancelled', ended_at = ?, flag = NULL WHERE id = ?", (self._now(), run_id)
+            )
         return done.rowcount
 
     def note_test(self, slug: str, fingerprint: str, address: str, outcome: str) -> None:
         """Note a test of an issue and what became of it."""
         self._storage.change(
             "INSERT INTO tests (slug, fingerprint, address, outcome, at) VALUES (?, ?, ?, ?, ?)",
-            (slug, fingerprint, address, outcome, now()),
+            (slug, fingerprint, address, outcome, self._now()),
         )
 
     def tested(self, fingerprint: str) -> bool:

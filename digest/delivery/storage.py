@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from digest.audience import departures
+from digest.audience.database import now
 from digest.errors import HeldError, LaterError
 
 FULL_EVERY = 0.1  # seconds
@@ -33,10 +35,13 @@ def storage_errors() -> Iterator[None]:
 
 
 class Storage:
-    """A connection (in autocommit mode) under the durability rule."""
+    """A connection (in autocommit mode) under the durability rule; `now` is the moment that is written down."""
 
-    def __init__(self, connection: sqlite3.Connection, durability: Durability = "process") -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, durability: Durability = "process", now: Callable[[], int] = now
+    ) -> None:
         self.connection = connection
+        self.now = now
         self._always_full = durability == "power"
         self._full_at = 0.0
         self._unsynced = False
@@ -53,11 +58,13 @@ class Storage:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                settle = departures.record(db)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+        settle()
         self._unsynced = not full
         if full:
             self._full_at = moment

@@ -64,19 +64,19 @@ class Transactions:
         """MAIL, RCPT, DATA. None: the relay waits for the message."""
         steps = self._steps(message)
         if self.pipelining and self._begun is not message:
-            self._wire.write(b"".join(command for _, command in steps), len(steps))
+            self._wire.write([command for _, command in steps], len(steps))
         self._begun = None
         refused: Outcome | Stop | None = None
         recipient_taken = False
         for verb, command in steps:
             if not self.pipelining:
-                self._wire.write(command, 1)
+                self._wire.write((command,), 1)
             try:
                 reply = await self._wire.reply(self._timeout)
             except OSError as exc:
                 self._wire.close()  # what is still to come would be read as the answer to the next command
                 self.hung_up = verb == "MAIL" and isinstance(exc, ConnectionError)
-                return refused or Deferred(0, storable(trouble(verb, exc)))
+                return refused or Deferred(0, storable(trouble(verb, exc)), lost=isinstance(exc, ConnectionError))
             verdict = classify(verb, reply)
             recipient_taken |= verb == "RCPT" and verdict is None
             if reply.code == 421 or not reply.is_reply:
@@ -102,7 +102,7 @@ class Transactions:
     async def _ask(self, command: bytes, *, or_refused: bool = False) -> None:
         """One command on whose answer only the connection depends."""
         try:
-            self._wire.write(command, 1)
+            self._wire.write((command,), 1)
             code = (await self._wire.reply(self._timeout)).code
         except OSError:
             code = 0
@@ -114,13 +114,13 @@ class Transactions:
         following = await mark()
         if not self._wire.is_open:
             # Not a byte of the message has left, so there is nothing the relay could have.
-            return Deferred(0, "the connection was lost before the message was sent")
+            return Deferred(0, "the connection was lost before the message was sent", lost=True)
         parts = [*stuffed(message), b".\r\n"]
         if following and self.pipelining and self.local_reason(following) is None:
             # The content may stand first in a group of commands (RFC 2920 section 3.1).
             parts += [command for _, command in self._steps(following)]
             self._begun = following
-        self._wire.write(b"".join(parts), 4 if self._begun else 1)
+        self._wire.write(parts, 4 if self._begun else 1)
         try:
             reply = await self._wire.reply(self._timeout * self._patience)
         except OSError as exc:
@@ -128,7 +128,7 @@ class Transactions:
             unsent = not self._wire.all_sent and self._begun is None
             self._wire.close()
             if unsent:
-                return Deferred(0, storable(f"{lost}: before its end was sent"))
+                return Deferred(0, storable(f"{lost}: before its end was sent"), lost=isinstance(exc, ConnectionError))
             return Unknown(storable(f"{lost}; the relay may have it or not"))
         if reply.code == 421 or not reply.is_reply:
             self._wire.close()
@@ -162,7 +162,7 @@ class Transactions:
         """QUIT, when the relay is there and not in the middle of something; never raises."""
         if self._wire.is_open and self._begun is None:
             try:
-                self._wire.write(b"QUIT\r\n", 1)
+                self._wire.write((b"QUIT\r\n",), 1)
                 await self._wire.reply(min(self._timeout, 2.0))
             except OSError:
                 pass

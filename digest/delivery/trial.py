@@ -65,9 +65,10 @@ def send_test(
 ) -> TestReport:
     """Send the issue, marked ``[Test]`` and with inert links, to `addresses` (else the test list).
 
-    Each is rendered with its own row of the list, else of ``subscribers/test.csv``, else as `as_reader`
-    (an address of either), else as the sample reader of the largest variant. `every_variant`: each gets
-    a copy of every variant instead. `reader`: all are rendered as this one, whatever rows they have.
+    Each is rendered as `as_reader` (an address of the list or of ``subscribers/test.csv``) where one is named,
+    else with its own row of the list, else of ``subscribers/test.csv``, else as the sample reader of the
+    largest variant. `every_variant`: each gets a copy of every variant instead. `reader`: as `as_reader`, one
+    who need not be in any list.
     `arm`: as it would be in this arm of the issue's A/B test.
     Without `record` it opens no way to the real run: the relay is one for practice.
 
@@ -173,13 +174,12 @@ class _Casting:
         return list(addresses)
 
     def _copy(self, address: str, forced: Subscriber | None) -> Copy:
-        key = parse_address(address).key
-        if own := self._desk.subscribers.by_address(address):
-            return Copy(address, own, "its own row of the list")
-        if own := self._test_list.get(key):
-            return Copy(address, own, f"its row in {TEST_LIST}")
         if forced:
             return Copy(address, forced, f"as {forced.email}")
+        if own := self._desk.subscribers.by_address(address):
+            return Copy(address, own, "its own row of the list")
+        if own := self._test_list.get(parse_address(address).key):
+            return Copy(address, own, f"its row in {TEST_LIST}")
         sample = self._variants()[0].sample
         return Copy(address, sample, f"as {sample.email}, of the largest variant")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import cast
 
 from digest.delivery.classify import Reply
@@ -23,6 +24,8 @@ class Wire(asyncio.Protocol):
         self._replies: deque[Reply] = deque()
         self._expected = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._stuck = False
         self.is_open = not transport.is_closing()
         # So that "paused" means exactly: something is not sent yet.
@@ -34,10 +37,11 @@ class Wire(asyncio.Protocol):
         """Whether every byte has left, as far as we can know: false only when one surely has not."""
         return not self._stuck
 
-    def write(self, data: bytes, replies: int) -> None:
-        """Send `data`, to which so many replies are due."""
+    def write(self, parts: Sequence[bytes], replies: int) -> None:
+        """Send `parts`, to which so many replies are due."""
         self._expected += replies
-        self._transport.write(data)
+        if not self._transport.is_closing():  # else uvloop raises, where asyncio drops it; `reply` tells the loss
+            self._transport.writelines(parts)
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply that is due.
@@ -56,19 +60,38 @@ class Wire(asyncio.Protocol):
         """Something came, or left, or the connection did."""
         self._waiter = waiter = self._loop.create_future()
         left = self._transport.get_write_buffer_size()
-        timer = self._loop.call_later(timeout, _expire, waiter)
+        self._due = self._loop.time() + timeout
+        if self._timer is None or self._timer.when() > self._due:
+            self._watch()
         try:
             await waiter
         except TimeoutError:
             if not self._transport.get_write_buffer_size() < left:
                 raise
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def _watch(self) -> None:
+        """One timer for many waits: it looks again when the time of the one before is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._due:
+            self._watch()
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     def close(self) -> None:
         """Break the connection off. What has not left yet does not leave any more."""
         self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -98,7 +121,3 @@ class Wire(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())

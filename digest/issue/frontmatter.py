@@ -49,6 +49,9 @@ def read_front_matter(source: str, start: Place) -> tuple[FrontMatter, list[Prob
     except yaml.YAMLError as exc:
         problems.append(Problem(start, f"the front matter is not YAML: {exc}", code="front-matter"))
         return FrontMatter(subject=""), problems
+    except RecursionError:  # PyYAML goes down once for each bracket
+        problems.append(Problem(start, "lists stand inside one another too deep", code="front-matter"))
+        return FrontMatter(subject=_rescued(lines, "subject")), problems
     values: dict[str, Any] = {}
     places: dict[str, Place] = {}
     if root is not None and not isinstance(root, yaml.MappingNode):

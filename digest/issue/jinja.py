@@ -180,6 +180,8 @@ def _length(text: str) -> tuple[int, str | None]:
     """How long the tag at the start of `text` is (0: not closed), by Jinja's own lexer."""
     blank = _BLANK.search(text)
     chunk = text[: blank.start()] if blank else text
+    if ("}}" if chunk.startswith("{{") else "%}") not in chunk:
+        return 0, None
     if chunk.startswith("{%"):  # `raw` would switch the lexer's state: read statements by their end alone
         found = _STATEMENT.match(chunk)
         if found and found[1] not in STATEMENTS:

@@ -15,11 +15,11 @@ from pathlib import Path
 from digest.errors import Place, Problem
 from digest.issue.frontmatter import read_front_matter, split_front_matter
 from digest.issue.jinja import TagTable, lift
+from digest.issue.limits import BYTES, FRONT_MATTER, Measure
 from digest.issue.markdown import MarkdownReader
 from digest.issue.model import FrontMatter, Issue, Node
 from digest.issue.order import OrderCheck
 
-LARGEST = 1_000_000  # bytes; a whole issue of words is 20 KB
 INCLUDES_DEEP = 5
 
 
@@ -30,25 +30,27 @@ def read_issue(file: Path, *, root: Path, slug: str, language: str = "en") -> Is
     `language` is the newsletter's, for an issue that names none. Nothing is raised for what an author wrote:
     all of it is in `Issue.problems`.
     """
-    shown = _shown(file, root)
+    root = root.resolve()
+    shown = _shown(file.resolve(), root)
     text, problem = _read_text(file, Place(shown))
     if problem:
         return Issue(slug, file, shown, FrontMatter(subject=""), (), {}, problems=(problem,))
-    return _Parser(file, root, slug, language, text).parse()
+    return _Parser(file, root, slug, language, text).parse(shown)
 
 
 def _shown(file: Path, root: Path) -> str:
-    resolved, inside = file.resolve(), root.resolve()
-    return resolved.relative_to(inside).as_posix() if resolved.is_relative_to(inside) else str(file)
+    """A file as places name it; both resolved."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
 
 
 def _read_text(file: Path, place: Place) -> tuple[str, Problem | None]:
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            raw = opened.read(BYTES + 1)
     except OSError as exc:
         return "", Problem(place, f"can't be read: {exc.strerror or exc}", code="file")
-    if len(raw) > LARGEST:
-        return "", Problem(place, f"{len(raw):,} bytes are more than an issue can have ({LARGEST:,})", code="size")
+    if len(raw) > BYTES:
+        return "", Problem(place, f"more than {BYTES:,} bytes, which no issue needs", code="size")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -71,9 +73,9 @@ class _Parser:
         self.trusted = False
         self.problems: list[Problem] = []
         self.order = OrderCheck(self.table, self.problems)
+        self.measure = Measure()
 
-    def parse(self) -> Issue:
-        shown = _shown(self.file, self.root)
+    def parse(self, shown: str) -> Issue:
         parts = split_front_matter(self.text)
         front = FrontMatter(subject="")
         first = 0
@@ -82,7 +84,10 @@ class _Parser:
             self.problems.append(Problem(Place(shown, 1), "the issue has no front matter", cure, code="front-matter"))
         else:
             source, first = parts
-            front, problems = _front_matter(source, Place(shown, 2))
+            front, problems = _front_matter(source[:FRONT_MATTER], Place(shown, 2))
+            if len(source) > FRONT_MATTER:
+                told = f"the front matter has more than {FRONT_MATTER:,} characters"
+                front, problems = FrontMatter(subject=""), (Problem(Place(shown, 2), told, code="size"),)
             self.problems.extend(problems)
             front = self._lift_front(front, shown)
             self.trusted = front.trusted
@@ -110,6 +115,9 @@ class _Parser:
         )
 
     def _read(self, text: str, start: Place, language: str, trail: tuple[Path, ...]) -> tuple[Node, ...]:
+        if (problem := self.measure.added(text, start)) is not None:
+            self.problems.append(problem)
+            return ()
         lifted = lift(text, self.table, start.at(start.line, 1))
         self.problems.extend(lifted.problems)
         places = [start.at(start.line + line) for line in (*lifted.lines, len(text.split("\n")))]
@@ -138,25 +146,29 @@ class _Parser:
         if file is None:
             self.problems.append(Problem(node.place, told, code="include"))
             return ()
-        text, problem = _read_text(file, Place(_shown(file, self.root)))
+        shown = _shown(file, self.root)
+        text, problem = _read_text(file, Place(shown))
         if problem:
             self.problems.append(replace(problem, message=f"{problem.message} (included at {node.place})"))
             return ()
         # Its words might hold a token by chance: the table's nonce was chosen for the issue's own text.
         text = text.replace(f"Zq{self.table.nonce}", "Zq")
-        return self._read(text, Place(_shown(file, self.root), 1), language, (*trail, file.resolve()))
+        return self._read(text, Place(shown, 1), language, (*trail, file))
 
     def _included_file(self, name: str, trail: tuple[Path, ...]) -> tuple[Path | None, str]:
+        """The file of that name, resolved, or what is wrong with it."""
         if not name:
             return None, 'include needs a file: ::: include {file="…"}'
-        candidates = [base / name for base in (self.file.parent, self.root, self.root / "issues" / "shared")]
-        inside = [c for c in candidates if c.resolve().is_relative_to(self.root.resolve())]
+        candidates = [
+            (base / name).resolve() for base in (self.file.parent, self.root, self.root / "issues" / "shared")
+        ]
+        inside = [c for c in candidates if c.is_relative_to(self.root)]
         if not inside:
             return None, f"“{name}” is outside the newsletter's folder"
         file = next((c for c in inside if c.is_file()), None)
         if file is None:
             return None, f"there is no file “{name}” (looked in {', '.join(_shown(c, self.root) for c in inside)})"
-        if file.resolve() in trail:
+        if file in trail:
             return None, f"“{name}” includes itself"
         if len(trail) > INCLUDES_DEEP:
             return None, f"includes stand inside includes more than {INCLUDES_DEEP} deep"

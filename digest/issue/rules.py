@@ -25,6 +25,7 @@ from digest.errors import Place, Problem
 from digest.issue.attributes import BRACES, looks_like_attributes, parse_attributes
 from digest.issue.directives import Directive, block_rule
 from digest.issue.jinja import TagTable
+from digest.issue.limits import TOGETHER, signs
 
 DEEPEST = 60  # quotations and lists inside one another; beyond it markdown-it drops text silently
 
@@ -54,7 +55,8 @@ def make_parser(language: str) -> MarkdownIt:
     parser.block.ruler.before("fence", "statement", _statement_rule, ends_others)
     parser.block.ruler.before("fence", "attributes", _attributes_rule, ends_others)
     parser.inline.ruler.push("attributes", _inline_attributes_rule)
-    parser.core.ruler.after("block", "heading_attributes", _heading_attributes_rule)
+    parser.core.ruler.after("block", "limits", _limits_rule)
+    parser.core.ruler.after("limits", "heading_attributes", _heading_attributes_rule)
     parser.core.ruler.push("emoji", _emoji_rule)
     return parser
 
@@ -148,6 +150,16 @@ def _inline_attributes_rule(state: StateInline, silent: bool) -> bool:
         target.meta = {**target.meta, "attrs": found["inside"]}
     state.pos = found.end()
     return True
+
+
+def _limits_rule(state: StateCore) -> None:
+    """Words with so many signs that reading them would take long are refused, and not read."""
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > TOGETHER and signs(token.content) > TOGETHER:
+            place = state.env["places"][token.map[0] if token.map else 0]
+            told = f"more than {TOGETHER:,} signs of punctuation without an empty line between them"
+            state.env["problems"].append(Problem(place, told, "write several paragraphs", code="size"))
+            token.content = ""
 
 
 def _heading_attributes_rule(state: StateCore) -> None:

@@ -15,6 +15,7 @@ import time
 from base64 import b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
@@ -31,7 +32,6 @@ SIGNED = (
 RSA_BITS = 2048
 _SMALLEST_RSA = 1024  # bits; verifiers refuse less (RFC 8301 section 3.2)
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
-_FOLD = re.compile(r"\r\n(?=[ \t])")
 _SPACE = re.compile(r"(?:\r\n)?[ \t]+")
 _STRING = 255  # octets of one string of a TXT record (RFC 1035 section 3.3)
 
@@ -140,25 +140,33 @@ class Signer:
         over = signed.encode()
         lines = []
         for key in self._keys:
-            field = self._field(key, [*names, "from"], body_hash, at)
+            field = self._field(key, (*names, "from"), body_hash, at)
             signature = key.sign(over + _relaxed(field).encode())
-            lines.append(field + "\r\n ".join(textwrap.wrap(_base64(signature), 70)))
+            lines.append(field + _folded(_base64(signature)))
         front = "".join(f"{line}\r\n" for line in lines)
         return replace(message, data=front.encode() + message.data)
 
-    def _field(self, key: Key, names: Sequence[str], body_hash: str, at: int) -> str:
+    def _field(self, key: Key, names: tuple[str, ...], body_hash: str, at: int) -> str:
         """The field up to the empty ``b=`` at its end."""
-        listed = textwrap.fill(f"h={' : '.join(names)};", 74, break_on_hyphens=False).replace("\n", "\r\n ")
         return (
             f"DKIM-Signature: v=1; a={key.algorithm}; c=relaxed/simple;\r\n"
             f" d={self._domain}; s={key.selector}; t={at};\r\n"
-            f" {listed}\r\n bh={body_hash};\r\n b="
+            f" {_listed(names)}\r\n bh={body_hash};\r\n b="
         )
+
+
+@lru_cache(maxsize=16)
+def _listed(names: tuple[str, ...]) -> str:
+    return textwrap.fill(f"h={' : '.join(names)};", 74, break_on_hyphens=False).replace("\n", "\r\n ")
+
+
+def _folded(text: str) -> str:
+    return "\r\n ".join(text[start : start + 70] for start in range(0, len(text), 70))
 
 
 def _relaxed_fields(head: bytes) -> dict[str, str]:
     """Name → canonical field; the last one of a name, as a verifier takes it (RFC 6376 section 5.4.2)."""
-    lines = _FOLD.sub("", head.decode()).split("\r\n")
+    lines = head.decode().replace("\r\n ", " ").replace("\r\n\t", "\t").split("\r\n")
     return {line.partition(":")[0].strip().lower(): _relaxed(line) for line in lines}
 
 
@@ -169,7 +177,9 @@ def _relaxed(field: str) -> str:
     'subject:one two'
     """
     name, _, value = field.partition(":")
-    return f"{name.strip().lower()}:{_SPACE.sub(' ', value).strip()}"
+    if "  " in value or "\t" in value or "\n" in value:
+        value = _SPACE.sub(" ", value)
+    return f"{name.strip().lower()}:{value.strip()}"
 
 
 def _simple_body(body: bytes) -> bytes:

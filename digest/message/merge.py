@@ -32,7 +32,7 @@ from digest.expressions import ARM, RECEIVED, ReaderView
 from digest.localized import ISSUE_LANGUAGE, LANGUAGE
 from digest.message import headers, quoted, templates, values
 from digest.message.envelope import Message
-from digest.message.identity import TOKEN, Identity, verp
+from digest.message.identity import TOKEN, Identity, mark_of, verp
 from digest.message.related import Related
 from digest.message.templates import Merged, MergeError
 from digest.sections import split_mailbox
@@ -114,19 +114,18 @@ class Merger:
         # The seam for signing: a list of fields, then the body.
         body, pictures = self._body(context)
         identifier = self._identifier(subscriber, date, purpose)
-        fields = [
+        fields = (
             self._from,
             headers.mailbox("To", subscriber.name if recipient is None else "", to.wire),
             headers.unstructured("Subject", self._subject_text(context, purpose)),
             headers.date(date),
             headers.message_id(identifier, self._identity.domain),
-            *(pattern.replace(TOKEN, token) for pattern in self._leave),
-            *self._fixed,
-        ]
+            self._leave.replace(TOKEN, token) + self._fixed,
+        )
         # One join and one encoding: a message of 64 KB is copied twice, and no more.
-        data = "".join(["\r\n".join(fields), "\r\n\r\n", *body]).encode()
+        data = "".join(["\r\n".join(fields), *body]).encode()
         return Message(
-            sender=verp(self._return_path, token),
+            sender=verp(self._return_path, self._mark(subscriber) if purpose == "real" else token),
             recipient=to.wire,
             message_id=f"<{identifier}@{self._identity.domain}>",
             data=b"".join([data, pictures, self._ending]) if pictures else data,
@@ -168,7 +167,7 @@ class Merger:
         more: dict[str, Value] = {_KNOWN: True}
         if self.compiled.arms:
             more[ARM] = arm_of(self.compiled.arms, self.compiled.slug, subscriber.token)
-        if self._received is not None:
+        if self._received is not None and RECEIVED not in subscriber.values:  # a made-up reader brings theirs along
             more[RECEIVED] = self._received(subscriber.id)
         return replace(subscriber, values={**subscriber.values, **more})
 
@@ -221,7 +220,7 @@ class Merger:
             "unsubscribe": identity.unsubscribe_pattern(),
             "view": identity.view_pattern(compiled.slug),
         }
-        self._leave = _leave(identity)
+        self._leave = "".join(f"{field}\r\n" for field in _leave(identity))
         fixed = []
         if reply_to := compiled.reply_to or identity.reply_to:
             fixed.append(headers.mailbox("Reply-To", *_mailbox(reply_to, "reply_to")))
@@ -230,8 +229,8 @@ class Merger:
             fixed.append(headers.unstructured("Content-Language", compiled.language))
         fixed += [f"{name}: {value}" for name, value in identity.headers.items()]
         fixed += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"']
-        self._fixed = tuple(fixed)
-        self._opening = f"--{boundary}\r\n{_part('plain')}"
+        self._fixed = "\r\n".join(fixed)
+        self._opening = f"\r\n\r\n--{boundary}\r\n{_part('plain')}"
         related = self._related.opening if self._related else ""
         self._between = f"\r\n--{boundary}\r\n{related}{_part('html')}"
         self._closing = f"\r\n--{boundary}--\r\n"
@@ -257,6 +256,9 @@ class Merger:
         if purpose == "test":  # each test is a message of its own
             material += ["test", date.isoformat()]
         return hashlib.sha256("\0".join(material).encode()).hexdigest()[:40]
+
+    def _mark(self, subscriber: Subscriber) -> str:
+        return mark_of(subscriber.id, subscriber.token, self._identity.verp_key)
 
     def address(self, text: str) -> Address:
         """A recipient's address, checked. Raises `MergeError`."""

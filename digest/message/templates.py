@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -36,10 +35,12 @@ from digest.message import quoted, values
 # Read past the sandbox, which has nothing to guard in them.
 _HOISTED = ("subscriber", "links")
 _READ = (*_HOISTED, "segment")
+_HOISTED_ONE = " of a hoisted one"
+"""Ends the name of the filter that writes a hoisted value: every such value can be a key of `_Wired`."""
 LINKS = ("unsubscribe", "view")
 """What ``links`` holds."""
 
-_KEPT = 200  # characters: bounds the memory of what is remembered
+_KEPT, _KEPT_AT_MOST = 200, 2000  # characters, texts: bounds the memory of what is remembered
 _STATEMENTS = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
 
 MUTED = "_muted_tags"
@@ -72,19 +73,24 @@ class Style:
     urlpart: Callable[[Any], str]
 
 
-def _wired(write: Callable[[Any], str]) -> Callable[[Any], str]:
-    """`write`, then quoted-printable. Values come again: within a message, and from reader to reader."""
+class _Wired(dict[Any, str]):
+    """`write`, then quoted-printable. Texts are remembered: they come again, within a message and from reader to
+    reader. Whatever can be a key may be looked up; called with anything else too."""
 
-    @lru_cache(maxsize=2048)
-    def wired_text(text: str) -> str:
-        return quoted.encoded_line(write(text))
+    def __init__(self, write: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._write = write
 
-    def wired(value: Any) -> str:
-        if type(value) is str and len(value) <= _KEPT:
-            return wired_text(value)
-        return quoted.encoded_line(write(value))
+    def __missing__(self, value: Any) -> str:
+        wired = quoted.encoded_line(self._write(value))
+        if type(value) is str and len(value) <= _KEPT:  # of other types 1 and True are one key
+            if len(self) >= _KEPT_AT_MOST:
+                self.clear()
+            self[value] = wired
+        return wired
 
-    return wired
+    def __call__(self, value: Any) -> str:
+        return self[value] if type(value) is str else self.__missing__(value)
 
 
 def _same(text: str) -> str:
@@ -98,8 +104,8 @@ def _flag(value: Any) -> str:
 HEADER = Style("header", _same, values.shown, values.url, values.url_part)
 TEXT = Style("text", _same, values.line, values.url, values.url_part)
 HTML = Style("html", _same, values.html, values.html_url, values.url_part)
-WIRE_TEXT = Style("wire text", quoted.encoded, _wired(values.line), _wired(values.url), _wired(values.url_part))
-WIRE_HTML = Style("wire html", quoted.encoded, _wired(values.html), _wired(values.html_url), _wired(values.url_part))
+WIRE_TEXT = Style("wire text", quoted.encoded, _Wired(values.line), _Wired(values.url), _Wired(values.url_part))
+WIRE_HTML = Style("wire html", quoted.encoded, _Wired(values.html), _Wired(values.html_url), _Wired(values.url_part))
 
 AUDIT = Style("audit", lambda _text: "", values.shown, values.url, values.shown)
 """Writes nothing that anybody reads: only what can fail is done."""
@@ -132,11 +138,17 @@ class MergeEnvironment(ExpressionEnvironment):
         self._hoisted: dict[str, dict[str, str]] = {name: {} for name in _HOISTED}
         for style in (HEADER, TEXT, HTML, WIRE_TEXT, WIRE_HTML, AUDIT, DECISION):
             for role in ("value", "link", "urlpart"):
-                self.filters[f"{style.name} {role}"] = getattr(style, role)
+                write = getattr(style, role)
+                self.filters[f"{style.name} {role}"] = write
+                self.filters[f"{style.name} {role}{_HOISTED_ONE}"] = getattr(write, "__getitem__", write)
 
     def hoisted(self, name: str, key: str) -> str:
         """The variable that holds `key` of the context's `name`."""
         return self._hoisted[name].setdefault(key, f"_{name}_{len(self._hoisted[name])}")
+
+    def is_hoisted(self, piece: nodes.Expr) -> bool:
+        """Whether it is such a variable."""
+        return isinstance(piece, nodes.Name) and any(piece.name in of.values() for of in self._hoisted.values())
 
     def looked_up(self, key: str) -> str:
         """The filter that reads `key`."""
@@ -336,6 +348,8 @@ class _Rewrite(NodeTransformer):
         return self._printed(self.visit(piece), f"{self._style.name} {role}")
 
     def _printed(self, piece: nodes.Expr, writer: str) -> nodes.Expr:
+        if self._environment.is_hoisted(piece):
+            writer += _HOISTED_ONE
         return nodes.Filter(piece, writer, [], [], None, None, lineno=piece.lineno)
 
     def _looked_up(self, node: nodes.Expr, of: nodes.Expr, key: object) -> nodes.Node:

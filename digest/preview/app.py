@@ -69,6 +69,7 @@ def create_app(
             Route("/inbox/{number:int}", mail.message),
             Route("/inbox/{number:int}/html", mail.html),
             Route("/inbox/{number:int}/part/{cid}", mail.part),
+            Route("/inbox/{number:int}/attachment/{part:int}", mail.attachment),
             Route("/inbox/{number:int}/message.eml", mail.download),
         ]
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,7 +16,11 @@ from digest.errors import Place, UsageError
 
 _OURS = ("issues", "templates", "config", "subscribers")
 _GO_TO = frozenset({"code", "codium", "code-insiders", "cursor", "windsurf"})
-_COLON = frozenset({"subl", "zed", "mate", "helix", "hx", "atom"})
+_COLON = frozenset({"subl", "zed", "mate", "atom"})
+_IN_A_TERMINAL = frozenset(
+    {"vi", "vim", "nvim", "nano", "pico", "micro", "hx", "helix", "kak", "joe", "jed", "ne", "mcedit", "ed", "mg"}
+)
+_NO_WINDOW = frozenset({"-nw", "-t", "--no-window-system", "--tty"})  # of Emacs
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,11 @@ class Editor:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """From ``--editor``; empty means $VISUAL, else $EDITOR. Raises `UsageError` when there is no such program."""
+        """From ``--editor``; empty means $VISUAL, else $EDITOR.
+
+        Raises `UsageError` when there is no such program, or it
+        runs in a terminal: the one we were started from is ours, and none opens by itself.
+        """
         text = text or os.environ.get("VISUAL", "") or os.environ.get("EDITOR", "")
         try:
             words = shlex.split(text)
@@ -36,6 +45,12 @@ class Editor:
             raise UsageError("--editor: name a command, or set $VISUAL or $EDITOR")
         if shutil.which(words[0]) is None:
             raise UsageError(f"--editor: there is no program “{words[0]}”")
+        if needs_terminal(words):
+            raise UsageError(
+                f"--editor: {words[0]} needs a terminal, and a click in the browser opens none; name an editor with a"
+                " window (code, subl, zed, gvim), or a terminal that runs yours:"
+                f' --editor "xterm -e {shlex.join(words)} +{{line}} {{file}}"'
+            )
         return cls(tuple(words))
 
     @property
@@ -48,8 +63,8 @@ class Editor:
 
         >>> Editor(("code",)).arguments(Path("/n/x.md"), 4)
         ['code', '-g', '/n/x.md:4']
-        >>> Editor(("vim", "-n")).arguments(Path("/n/x.md"), 4)
-        ['vim', '-n', '+4', '/n/x.md']
+        >>> Editor(("gvim", "-n")).arguments(Path("/n/x.md"), 4)
+        ['gvim', '-n', '+4', '/n/x.md']
         >>> Editor(("ed", "{file}", "--at={line}")).arguments(Path("/n/x.md"), 4)
         ['ed', '/n/x.md', '--at=4']
         """
@@ -71,3 +86,13 @@ class Editor:
         except OSError as exc:
             raise UsageError(f"{self.name} can't be started: {exc.strerror}") from exc
         threading.Thread(target=process.wait, daemon=True).start()  # it may stay open for hours
+
+
+def needs_terminal(command: Sequence[str]) -> bool:
+    """Whether a command shows itself in the terminal it is started from.
+
+    >>> [needs_terminal(c.split()) for c in ("vim -n", "/usr/bin/nano", "emacs -nw", "emacs", "xterm -e vim")]
+    [True, True, True, False, False]
+    """
+    name = Path(command[0]).name
+    return name in _IN_A_TERMINAL or (name.startswith("emacs") and not _NO_WINDOW.isdisjoint(command[1:]))

@@ -18,7 +18,7 @@ from digest.errors import InputError, Problem
 from digest.message.merge import MergeError, Merger, Rendering
 from digest.preview.colours import as_scheme
 from digest.preview.csrf import TOKEN
-from digest.preview.pages import email_document
+from digest.preview.pages import email_document, saved_as
 from digest.preview.readers import Choice
 from digest.preview.shell import Shell
 from digest.preview.standing import standings
@@ -68,6 +68,7 @@ class IssuePages:
             standing=standings(newsletter, {look.slug: look.front})[look.slug],
             file=newsletter.shown(look.file),
             chosen=chosen,
+            arm=audience.arm_of(chosen.subscriber) if chosen.subscriber else "",
             groups=audience.groups(view.q),
             searchable=audience.searchable,
             rendering=rendering,
@@ -75,7 +76,8 @@ class IssuePages:
             settings_broken=bool(self._workbench.problems),
             size=len(rendering.html.encode()) if rendering else 0,
             problems=[*self._settings_problems(), *self.with_excerpts(problems)],
-            shown=self._views.of(view.show, look, chosen, rendering, marked),
+            shown=self._views.of(view, look, chosen, rendering, marked),
+            relay=f"{newsletter.settings.smtp.host}:{newsletter.settings.smtp.port}",
             csrf=TOKEN,
             editor=self._shell.editor.name if self._shell.editor else "",
             **_belonging(look.twin, chosen),
@@ -107,8 +109,7 @@ class IssuePages:
         message = self._views.message_of(look, chosen)
         if message is None:
             raise HTTPException(404, "There is no message for this reader.")
-        disposition = f'attachment; filename="{_file_name(look.slug)}.eml"'
-        headers = {"Content-Disposition": disposition}
+        headers = {"Content-Disposition": saved_as(f"{look.slug}.eml")}
         return Response(message.data, media_type="message/rfc822", headers=headers)
 
     def picture(self, request: Request) -> Response:
@@ -190,7 +191,3 @@ def _belonging(merger: Merger | None, chosen: Choice) -> dict[str, object]:
         return {"gets": merger.gets(reader), "met": sum(variant), "conditions": len(variant)}
     except MergeError:  # shown beside the rendering already
         return {"gets": None, "met": 0, "conditions": 0}
-
-
-def _file_name(slug: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in slug)

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from digest.preview.csrf import TOKEN, form_of
 from digest.preview.inbox import BEHAVIOURS, Inbox, Received
-from digest.preview.pages import email_document
+from digest.preview.pages import email_document, saved_as
 from digest.preview.shell import Shell
 
 LISTED = 200
@@ -97,10 +97,19 @@ class MailPages:
                 return Response(data, media_type=part.content_type)
         raise HTTPException(404, "There is no such picture in this message.")
 
+    def attachment(self, request: Request) -> Response:
+        """One attachment as a file to keep: bytes of whoever sent them, which no browser is to open by itself."""
+        wanted = request.path_params["part"]
+        for part, data in self._message(request).parts():
+            if part.number == wanted:
+                headers = {"Content-Disposition": saved_as(part.filename or f"part-{part.number}")}
+                return Response(data, media_type="application/octet-stream", headers=headers)
+        raise HTTPException(404, "There is no such attachment in this message.")
+
     def download(self, request: Request) -> Response:
         """The message as it came over the wire."""
         message = self._message(request)
-        headers = {"Content-Disposition": f'attachment; filename="message-{message.number}.eml"'}
+        headers = {"Content-Disposition": saved_as(f"message-{message.number}.eml")}
         return Response(message.data, media_type="message/rfc822", headers=headers)
 
     def _message(self, request: Request) -> Received:

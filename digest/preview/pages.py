@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
@@ -42,3 +45,19 @@ def email_document(html: str, port: int, *, images: bool = True) -> Response:
     The policy is a header, and holds whatever the email says in a ``<meta>`` of its own (policies only add up).
     """
     return HTMLResponse(html, headers={"Content-Security-Policy": email_policy(port, images=images)})
+
+
+def saved_as(name: str) -> str:
+    """The Content-Disposition of a file to keep, under a name that is no path and hides nothing (RFC 6266, RFC 8187).
+
+    >>> print(saved_as("../Übersicht.pdf"))
+    attachment; filename="-bersicht.pdf"; filename*=UTF-8''%C3%9Cbersicht.pdf
+    >>> print(saved_as("a.eml"))
+    attachment; filename="a.eml"
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    # Category C: controls, and what turns the direction of a name so that its end looks like another.
+    whole = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip(". ")[:200] or "file"
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "-" for c in whole)
+    said = f'attachment; filename="{plain}"'
+    return said if plain == whole else f"{said}; filename*=UTF-8''{quote(whole, safe='')}"

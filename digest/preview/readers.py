@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import chain, islice
 
+from digest.audience.arms import arm_of, in_arm
 from digest.audience.database import open_database
-from digest.audience.readers import Readers, load_readers
+from digest.audience.readers import AttributeType, Readers, load_readers
+from digest.audience.received import Received
 from digest.audience.samples import made_up_readers, public_reader, test_list
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import BUILT_IN_ATTRIBUTES, Subscriber, Value
 from digest.compose.compiled import CompiledIssue
 from digest.errors import DigestError, InputError
+from digest.expressions import RECEIVED
 from digest.newsletter import Newsletter
 
 LISTED = 50
@@ -45,7 +48,7 @@ class Choice:
             return []
         values = self.subscriber.values
         order = [*BUILT_IN_ATTRIBUTES, *sorted(values.keys() - BUILT_IN_ATTRIBUTES.keys())]
-        return [(name, _text(values[name])) for name in order if values.get(name, ()) not in ("", ())]
+        return [(name.strip(), _text(values[name])) for name in order if values.get(name, ()) not in ("", ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class MadeUp:
             return [public_reader(readers)]
         conditions = [compiled.audience, *(c.expression for c in compiled.conditions)]
         asked = sorted({ask.attribute for ask in compiled.asks})
-        about = (compiled.slug, conditions, compiled.segments, asked, readers.attributes, readers.public, today)
+        own = (compiled.slug, compiled.segments, compiled.arms, compiled.received)
+        about = (own, conditions, asked, readers.attributes, readers.public, today)
         key = repr(about)
         if key not in self._known:
             while len(self._known) >= _KEPT:
@@ -82,8 +86,11 @@ class Audience:
 
     def __init__(self, newsletter: Newsletter, made_up: MadeUp, compiled: CompiledIssue | None, today: date) -> None:
         self._newsletter = newsletter
+        self._asked = compiled.received if compiled else ()
+        self._arms = compiled.arms if compiled else ()
+        self._slug = compiled.slug if compiled else ""
         self._readers = _declared(newsletter)
-        self._made = _made_up(self._readers, made_up.of(self._readers, compiled, today))
+        self._made = _made_up(self._readers, made_up.of(self._readers, compiled, today), self.arm_of)
         self._tests = _test_list(newsletter, self._readers)
 
     def groups(self, search: str = "") -> list[Group]:
@@ -92,6 +99,7 @@ class Audience:
         groups = [
             Group("The public page", tuple(self._made[:1])),
             Group("One of a segment", tuple(segments)),
+            Group("One of an arm", tuple(self._one_in(name) for name, part in self._arms if part)),
             Group("Test list", tuple(self._tests)),
             Group("Subscribers", tuple(self._subscribers(search))),
             Group(f"Each variant ({len(self._made) - 1})", tuple(self._made[1:])),
@@ -107,14 +115,21 @@ class Audience:
                 found = self._from_database(name)
             case "segment":
                 found = self._one_of(name)
+            case "arm":
+                found = self._one_in(name) if dict(self._arms).get(name) else None
             case _:
                 found = next((c for c in (*self._made, *self._tests) if c.key == key), None)
         return found or self._made[0]
 
+    def arm_of(self, reader: Subscriber) -> str:
+        """The arm of the issue's A/B test that a reader is in; empty where there is none."""
+        return arm_of(self._arms, self._slug, reader.token) if self._arms else ""
+
     def by_token(self, token: str) -> Subscriber | None:
         """The subscriber a link of an email belongs to."""
         with self._database() as connection:
-            return Subscribers(connection).by_token(token) if connection else None
+            reader = Subscribers(connection).by_token(token) if connection else None
+            return Received(connection, self._asked).known(reader) if connection and reader else None
 
     @property
     def searchable(self) -> bool:
@@ -130,7 +145,7 @@ class Audience:
 
         with self._database() as connection:
             if connection is not None:
-                found = filter(wanted, islice(Subscribers(connection).all(), SCANNED))
+                found = filter(wanted, self._listed(connection))
                 yield from (_choice(f"db-{reader.id}", reader) for reader in islice(found, LISTED))
 
     def _from_database(self, number: str) -> Choice | None:
@@ -138,6 +153,8 @@ class Audience:
             return None
         with self._database() as connection:
             reader = Subscribers(connection).get(int(number)) if connection else None
+            if connection and reader:
+                reader = Received(connection, self._asked).known(reader)
         return _choice(f"db-{reader.id}", reader) if reader else None
 
     def _one_of(self, segment: str) -> Choice | None:
@@ -146,9 +163,18 @@ class Audience:
         belongs = _membership(Segments(self._readers.segments), segment)
         short = (c.subscriber for c in (*self._tests, *self._made) if c.subscriber is not None)
         with self._database() as connection:
-            listed = islice(Subscribers(connection).all(), SCANNED) if connection else ()
+            listed = self._listed(connection) if connection else ()
             reader = next(filter(belongs, chain(short, listed)), None)
         return Choice(f"segment-{segment}", segment, reader.email if reader else "", reader)
+
+    def _one_in(self, arm: str) -> Choice:
+        """Anybody, in an arm of the issue's A/B test."""
+        anybody = self._made[0].subscriber
+        return Choice(f"arm-{arm}", f"arm {arm}", "", in_arm(anybody, self._arms, self._slug, arm) if anybody else None)
+
+    def _listed(self, connection: sqlite3.Connection) -> Iterator[Subscriber]:
+        """The first of the list, with what they received of what the issue asks for."""
+        return map(Received(connection, self._asked).known, islice(Subscribers(connection).all(), SCANNED))
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection | None]:
@@ -166,30 +192,34 @@ def _declared(newsletter: Newsletter) -> Readers:
         return Readers()
 
 
-def _made_up(readers: Readers, found: Sequence[Subscriber]) -> list[Choice]:
-    """The public reader first, then one for each variant, told apart by the values that differ."""
+def _made_up(readers: Readers, found: Sequence[Subscriber], arm: Callable[[Subscriber], str]) -> list[Choice]:
+    """The public reader first, then one for each variant, told apart by the values that differ and by the arm."""
+    arms = {arm(reader) for reader in found[1:]}
     values: dict[str, set[Value | None]] = {}
     for name in dict.fromkeys(name for reader in found[1:] for name in reader.values):
         values[name] = {reader.values.get(name) for reader in found[1:]}
     telling = [name for name in values if len(values[name]) > 1 and name not in ("email", "first_name")]
     # What has few values names a group best: plan before country before the day of signing up.
-    telling.sort(key=lambda name: (not readers.types[name].values, readers.types[name].type == "date"))
-    return [Choice("made-0", "Anybody", "", found[0])] + [
-        Choice(f"made-{number}", _distinction(reader, telling, values) or "Everybody", "", reader)
-        for number, reader in enumerate(found[1:], 1)
-    ]
+    kinds = {**readers.types, RECEIVED: AttributeType(RECEIVED, "list")}
+    telling.sort(key=lambda name: (not kinds[name].values, kinds[name].type == "date"))
+    made = [Choice("made-0", "Anybody", "", found[0])]
+    for number, reader in enumerate(found[1:], 1):
+        words = [f"arm {arm(reader)}"] if len(arms) > 1 else []
+        words += _distinction(reader, telling, values)
+        made.append(Choice(f"made-{number}", ", ".join(words) or "Everybody", "", reader))
+    return made
 
 
-def _distinction(reader: Subscriber, telling: Sequence[str], values: Mapping[str, set[Value | None]]) -> str:
-    parts = []
+def _distinction(reader: Subscriber, telling: Sequence[str], values: Mapping[str, set[Value | None]]) -> Iterator[str]:
     for name in telling:
         value = reader.values.get(name)
-        if value is None or value == ():
-            parts.append(f"no {name}")
+        if name == RECEIVED:
+            yield f"received {_text(value)}" if value else "did not receive it"
+        elif value is None or value == ():
+            yield f"no {name}"
         elif name != "name":
             # Where it is there or not, and nothing else, the value itself says nothing.
-            parts.append(name if len(values[name]) == 2 and None in values[name] else f"{name} {_text(value)}")
-    return ", ".join(parts)
+            yield name if len(values[name]) == 2 and None in values[name] else f"{name} {_text(value)}"
 
 
 def _test_list(newsletter: Newsletter, readers: Readers) -> list[Choice]:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from digest.audience.readers import load_readers
+from digest.audience.readers import Readers, load_readers
 from digest.audience.samples import made_up_readers
+from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import CompiledIssue
 from digest.compose.composer import compile_issue
 from digest.compose.pictures import picture_files
 from digest.delivery.desk import open_desk
 from digest.errors import InputError, Place, Problem
-from digest.message.merge import Identity, Merger
+from digest.message.merge import Identity, MergeError, Merger
 from digest.newsletter import Newsletter
 from digest.preview.changes import changes
 from digest.preview.share import Pair, label, local_email
@@ -66,7 +67,7 @@ def differences(newsletter: Newsletter, before: CompiledIssue, after: CompiledIs
     old, new = Merger(before, identity, today=day), Merger(after, identity, today=day)
     pairs: list[Pair] = []
     known: set[str] = set()
-    for reader in made_up_readers(load_readers(newsletter.root), after, day):
+    for reader in _readers_of_both(load_readers(newsletter.root), old, new):
         was, now = old.rendering(reader), new.rendering(reader)
         found = changes(_words(was.subject, was.preheader, was.text), _words(now.subject, now.preheader, now.text))
         told = {change.essence for change in found if change.kind not in ("same", "gap")}
@@ -74,8 +75,25 @@ def differences(newsletter: Newsletter, before: CompiledIssue, after: CompiledIs
         other = not pairs and local_email(was.html, before, "") != local_email(now.html, after, "")
         if told - known or other:
             known |= told
-            pairs.append(Pair(label(new, reader), (before, was), (after, now), found))
+            pairs.append(Pair(label(new, reader, old), (before, was), (after, now), found))
     return pairs[:_AT_MOST]
+
+
+def _readers_of_both(readers: Readers, old: Merger, new: Merger) -> Iterator[Subscriber]:
+    """One reader for each pair of variants that is found: of the text as it is, and of the text as it was.
+
+    What only a condition showed that is no more is seen by nobody whom the text as it is would tell apart.
+    """
+    seen = set()
+    for merger in (new, old):
+        for reader in made_up_readers(readers, merger.compiled, merger.today):
+            try:
+                pair = old.variant(reader), new.variant(reader)
+            except MergeError:
+                continue  # one of the texts asks for what readers no longer have
+            if pair not in seen:
+                seen.add(pair)
+                yield reader
 
 
 def _words(subject: str, preheader: str, text: str) -> str:

@@ -101,8 +101,13 @@ def _write(out: Path, files: dict[str, bytes], slug: str) -> None:
     write_files(out, files | {"manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()})
 
 
-def label(merger: Merger, reader: Subscriber) -> str:
-    """The conditions that hold for a reader, in short."""
+def label(merger: Merger, reader: Subscriber, before: Merger | None = None) -> str:
+    """The conditions that hold for a reader, in short; with those that held in the text as it was `before`."""
+    words = _holding(merger, reader)
+    gone = [word for word in _holding(before, reader) if word not in words] if before else []
+    return ", ".join([*words, *(f"{word} (before)" for word in gone)]) or "no condition holds"
+
+
+def _holding(merger: Merger, reader: Subscriber) -> list[str]:
     held = zip(merger.compiled.conditions, merger.variant(reader), strict=True)
-    words = dict.fromkeys(short(condition.expression) for condition, true in held if true)
-    return ", ".join(words) or "no condition holds"
+    return list(dict.fromkeys(short(condition.expression) for condition, true in held if true))

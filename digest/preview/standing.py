@@ -17,10 +17,8 @@ from digest.newsletter import Newsletter
 
 log = logging.getLogger(__name__)
 
-STATES = (
-    *("accepted", "waiting", "deferred", "unknown", "bounced", "rejected", "expired", "dropped", "withdrawn"),
-)  # as `digest status` names them
-LISTED = 200
+LISTED = 100
+"""Readers of a run on one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,16 @@ def standings(newsletter: Newsletter, fronts: dict[str, FrontMatter | None]) -> 
         return {slug: _written(front) for slug, front in fronts.items()}
 
 
-def readers_in(newsletter: Newsletter, run: Run, state: str) -> list[Entry]:
-    """The first readers of a run in that state."""
+def readers_in(
+    newsletter: Newsletter, run: Run, state: str, *, find: str = "", after: int = 0
+) -> tuple[list[Entry], int]:
+    """A page of the readers of a run in that state, and the number behind which the next begins; 0: there is none.
+
+    `find`: only those with this text in name or address. `after`: only those with a higher number.
+    """
     with open_desk(newsletter) as desk:
-        return list(islice(desk.ledger(run).entries(state), LISTED))
+        found = list(islice(desk.ledger(run).entries(state, find=find, after=after), LISTED + 1))
+    return found[:LISTED], found[LISTED - 1].subscriber_id if len(found) > LISTED else 0
 
 
 def _standing(desk: Desk, slug: str, front: FrontMatter | None) -> Standing:

@@ -11,6 +11,10 @@ from digest.preview.colours import Scheme
 
 Show = Literal["html", "text", "row", "source", "message", "links", "sizes", "variants", "run"]
 Beside = Literal["", "colours", "devices"]
+State = Literal[
+    "", "accepted", "waiting", "deferred", "unknown", "bounced", "rejected", "expired", "dropped", "withdrawn"
+]
+"""Where a run's readers can be, as `digest status` names it; empty: those of whom something is to be told."""
 
 PHONE, TABLET, NARROWEST, WIDEST = 375, 600, 280, 1600
 DESKTOP = 760
@@ -59,7 +63,11 @@ class Pane:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page's address asks for; anything unknown is the default. `width` 0: all there is."""
+    """What the page's address asks for; anything unknown is the default. `width` 0: all there is.
+
+    `state`, `find` and `after` are the run's: its readers in that state, with that text in name or address, from the
+    one behind that number on.
+    """
 
     reader: str = ""
     width: int = TABLET
@@ -69,13 +77,17 @@ class View:
     images: bool = True
     zoom: Literal[100, 200] = 100
     q: str = ""
+    state: State = ""
+    find: str = ""
+    after: int = 0
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> View:
         """Read the query of a request.
 
-        >>> View.of({"width": "433", "scheme": "dark", "show": "???"})
-        View(reader='', width=433, scheme='dark', show='html', beside='', images=True, zoom=100, q='')
+        >>> view = View.of({"width": "433", "scheme": "dark", "show": "???"})
+        >>> view.width, view.scheme, view.show
+        (433, 'dark', 'html')
         """
         return cls(
             reader=query.get("reader", "")[:100],
@@ -86,6 +98,9 @@ class View:
             images=query.get("images") != "off",
             zoom=200 if query.get("zoom") == "200" else 100,
             q=query.get("q", "")[:200],
+            state=cast("State", _one_of(State, query.get("state", ""), "")),
+            find=query.get("find", "").strip()[:200],
+            after=_number(query.get("after", "")),
         )
 
     @property
@@ -104,6 +119,9 @@ class View:
             "images": "" if self.images else "off",
             "zoom": "" if self.zoom == 100 else str(self.zoom),
             "q": self.q,
+            "state": self.state,
+            "find": self.find,
+            "after": str(self.after or ""),
         }
         return {name: value for name, value in asked.items() if value}
 
@@ -138,6 +156,8 @@ def _one_of(kind: object, word: str, default: str) -> str:
 def _width(text: str) -> int:
     if text == "full":
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 5):
-        return TABLET
-    return min(max(int(text), NARROWEST), WIDEST)
+    return min(max(_number(text), NARROWEST), WIDEST) if _number(text) else TABLET
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

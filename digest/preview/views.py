@@ -7,12 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import HtmlLexer
 
+from digest.delivery.ledger import Entry
 from digest.delivery.providers import PROVIDERS
 from digest.delivery.signing import signing
 from digest.errors import DigestError, InputError
@@ -23,8 +24,9 @@ from digest.preview.links import links_of
 from digest.preview.readers import Choice
 from digest.preview.rows import rows
 from digest.preview.shell import Shell
-from digest.preview.standing import STATES, readers_in, standings
-from digest.preview.view import Show
+from digest.preview.standing import readers_in, standings
+from digest.preview.variants import Counting
+from digest.preview.view import State, View
 from digest.preview.workbench import Look
 
 log = logging.getLogger(__name__)
@@ -40,11 +42,11 @@ class Views:
         self._shell = shell
 
     def of(
-        self, show: Show, look: Look, chosen: Choice, rendering: Rendering | None, marked: Rendering | None
+        self, view: View, look: Look, chosen: Choice, rendering: Rendering | None, marked: Rendering | None
     ) -> dict[str, Any]:
-        """What the view `show` needs of an issue as this reader gets it."""
-        if show == "run":
-            return self._run(look)
+        """What the view that is asked for needs of an issue as this reader gets it."""
+        if view.show == "run":
+            return self._run(look, view)
         compiled = look.compiled
         if rendering is None or marked is None or compiled is None:
             return {}
@@ -58,7 +60,7 @@ class Views:
             "sizes": lambda: self._sizes(look, rendering),
             "variants": lambda: self._variants(look),
         }
-        return made[show]() if show in made else {}
+        return made[view.show]() if view.show in made else {}
 
     def message_of(self, look: Look, chosen: Choice) -> Message | None:
         """The whole message with inert links, signed where there are keys; None for a reader who can't have one."""
@@ -105,21 +107,29 @@ class Views:
 
     def _variants(self, look: Look) -> dict[str, Any]:
         workbench = self._shell.workbench
-        return {"matrix": workbench.variants.of(workbench.newsletter, look.twin) if look.twin else None}
+        found = workbench.variants.of(workbench.newsletter, look.twin) if look.twin else None
+        counting = isinstance(found, Counting)
+        return {"matrix": None if counting else found, "counting": found if counting else None}
 
-    def _run(self, look: Look) -> dict[str, Any]:
+    def _run(self, look: Look, view: View) -> dict[str, Any]:
         newsletter = self._shell.workbench.newsletter
         standing = standings(newsletter, {look.slug: look.front})[look.slug]
         if standing.run is None or standing.accounts is None:
-            return {"standing": standing, "states": []}
-        accounts = standing.accounts
-        states = []
-        for state in STATES:
-            number = sum(accounts.withdrawn.values()) if state == "withdrawn" else getattr(accounts, state)
-            # Names are wanted where something is to be done or understood; those who have it are only counted.
-            listed = number and state not in ("accepted", "waiting")
-            states.append((state, number, readers_in(newsletter, standing.run, state) if listed else []))
-        return {"standing": standing, "states": states}
+            return {"standing": standing, "states": [], "lists": []}
+        states = [(state, standing.accounts.number(state)) for state in get_args(State) if state]
+        # Names are wanted where something is to be done or understood; of those who have it when asked for.
+        told = [(s, number) for s, number in states if number and s not in ("accepted", "waiting")]
+        asked = [(view.state, standing.accounts.number(view.state))] if view.state else told
+        lists = []
+        for state, number in asked:
+            entries, more = readers_in(newsletter, standing.run, state, find=view.find, after=view.after)
+            lists.append((state, number, [(entry, _moment(entry)) for entry in entries], more))
+        return {"standing": standing, "states": states, "lists": lists}
+
+
+def _moment(entry: Entry) -> str:
+    """When a reader's place in the run last changed, in this machine's time."""
+    return datetime.fromtimestamp(entry.updated_at / 1_000_000).astimezone().strftime("%-d %b, %H:%M:%S")
 
 
 @lru_cache(maxsize=8)

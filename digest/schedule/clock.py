@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Protocol
+
+from digest.audience.database import now
 
 
 class Clock(Protocol):
     """Says what time it is, and lets it pass."""
 
-    def now(self) -> datetime:
-        """This moment, in UTC."""
+    def now(self) -> int:
+        """This moment, in microseconds since the epoch."""
 
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""
@@ -20,9 +21,9 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine."""
 
-    def now(self) -> datetime:
-        """This moment, in UTC."""
-        return datetime.now(UTC)
+    def now(self) -> int:
+        """This moment, in microseconds since the epoch."""
+        return now()
 
     def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""

@@ -10,7 +10,9 @@ from types import FrameType
 
 from digest.errors import DigestError
 from digest.newsletter import Newsletter
-from digest.schedule.run_due import Done, Tools, run_due
+from digest.schedule.noting import Done
+from digest.schedule.records import moment_at
+from digest.schedule.run_due import Tools, run_due
 
 LOOK_EVERY = 5.0  # seconds: how soon a date that was just written is seen
 
@@ -41,7 +43,7 @@ def serve(
                 if report.exit_code == 130:
                     return
                 if report.next_at is not None:
-                    wait = min(wait, (report.next_at - tools.clock.now()).total_seconds())
+                    wait = min(wait, (report.next_at - moment_at(tools.clock.now())).total_seconds())
             except DigestError as exc:
                 if str(exc) != trouble:
                     trouble = str(exc)

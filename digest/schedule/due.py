@@ -5,8 +5,8 @@ skipped date stand against it, whatever the clock does. Later than `max_late` it
 issue that was held goes on when a person has released it, and is not too late then: they have decided.
 
 A run that is *open* goes on while it may: with everybody missing where all were agreed to, else with those
-whose retry is ripe. Where nobody has looked after it for longer than `max_late` (the machine was off), the
-policy holds it; nothing is skipped in the middle.
+whose retry is ripe. Where it could have gone on and nobody has looked after it for longer than `max_late` (the
+machine was off), the policy holds it; nothing is skipped in the middle.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Scheduled:
 class Standing:
     """What is on record of an issue's run.
 
-    `state` as in the database (``new``: held before it began). `ripe`: some reader is to be tried now.
+    `state` as in the database (``new``: held before it began). `ripe`: some reader is to be tried, since then.
     `seen` is when somebody last looked after it.
     """
 
     slug: str
     state: str
     flag: str | None = None
-    ripe: bool = False
+    ripe: datetime | None = None
     seen: datetime | None = None
 
 
@@ -80,8 +80,8 @@ def decide(
     `scheduled` is sorted by `at`; `known` says what became of dates that came before.
     """
     for run in standing.values():
-        if run.state == "open" and run.ripe and run.flag is None:
-            yield _open(now, run, policy)
+        if run.state == "open" and run.ripe is not None and run.flag is None:
+            yield _open(now, run, run.ripe, policy)
     for issue in scheduled:
         if issue.at > now:
             break
@@ -90,8 +90,8 @@ def decide(
             yield decision
 
 
-def _open(now: datetime, run: Standing, policy: Policy) -> Decision:
-    alone = now - run.seen if run.seen else timedelta(0)
+def _open(now: datetime, run: Standing, ripe: datetime, policy: Policy) -> Decision:
+    alone = now - max(run.seen, ripe) if run.seen else timedelta(0)
     if alone > policy.max_late and policy.on_late != "send":
         why = f"nobody has gone on with it for {spoken(alone)}, longer than {spoken(policy.max_late)} (max_late)"
         return Decision("hold", run.slug, why=why)

@@ -33,8 +33,10 @@ def crontab_line(command: Sequence[str], root: Path) -> str:
     """
     words = [*command, "--project", str(root), "run-due"]
     _refuse_line_breaks(words)
-    # A percent sign ends the command, wherever it stands; with a backslash before it, cron takes only that away.
-    return "* * * * * " + shlex.join(words).replace("%", r"\%")
+    # A percent sign ends the command, wherever it stands, but for one behind a backslash, which cron takes away. A
+    # backslash of ours must not be that one, nor stand before another: some crons make one of two. It stands between
+    # single quotes, so these may end and begin again behind it.
+    return "* * * * * " + shlex.join(words).replace("\\", "\\''").replace("%", r"\%")
 
 
 def systemd_units(command: Sequence[str], newsletter: Newsletter) -> dict[str, str]:

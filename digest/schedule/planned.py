@@ -13,7 +13,7 @@ from digest.delivery.sentlog import sent_issues
 from digest.errors import Place, Problem
 from digest.issue.frontmatter import read_front_matter, split_front_matter
 from digest.issue.model import FrontMatter
-from digest.newsletter import Newsletter
+from digest.newsletter import Newsletter, issue_slug
 from digest.schedule.due import Scheduled
 from digest.schedule.when import Moment, resolve
 
@@ -102,7 +102,7 @@ def moment_of(newsletter: Newsletter, front: FrontMatter, wall: datetime) -> Mom
     return resolve(wall, zone if front.timezone in ("", READER) else front.timezone)
 
 
-def schedule_problems(newsletter: Newsletter, slug: str, file: Path, now: datetime | None = None) -> Iterator[Problem]:
+def schedule_problems(newsletter: Newsletter, file: Path, now: datetime | None = None) -> Iterator[Problem]:
     """What `digest check` says of an issue's date at the moment `now` (aware; else this one).
 
     All are warnings: none keeps the issue from being sent by hand.
@@ -110,6 +110,7 @@ def schedule_problems(newsletter: Newsletter, slug: str, file: Path, now: dateti
     front = read_front(newsletter, file)
     if front is None or front.send_at is None:
         return
+    slug = issue_slug(file)
     now = now or datetime.now(UTC)
     place = front.places.get("send_at", Place(slug))
     moment = moment_of(newsletter, front, front.send_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -64,19 +64,40 @@ class Records:
             at = moment_at(seen)
             if now - at > patience:
                 at = max(at, self._last_change(run_id) or at)
-            standing[slug] = Standing(slug, state, flag, self._is_ripe(run_id, goes_on, now), at)
+            standing[slug] = Standing(slug, state, flag, self._ripe_since(run_id, goes_on, now), at)
         return standing
 
-    def _is_ripe(self, run_id: int, goes_on: int, now: datetime) -> bool:
+    def _ripe_since(self, run_id: int, goes_on: int, now: datetime) -> datetime | None:
         # A row with the mark is one whose sender died; where it lives, the lock says so.
-        (ripe,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE run_id = ?1 AND state = 'deferred'"
-            " AND next_attempt_at <= ?2) OR EXISTS (SELECT 1 FROM deliveries WHERE run_id = ?1 AND state = 'sending')"
-            " OR (?3 AND EXISTS (SELECT 1 FROM deliveries WHERE run_id = ?1 AND state = 'waiting'"
-            " AND coalesce(due_at, 0) <= ?2))",
+        (since,) = self._db.execute(
+            "SELECT min(since) FROM ("
+            " SELECT min(next_attempt_at) AS since FROM deliveries WHERE run_id = ?1 AND state = 'deferred'"
+            " AND next_attempt_at <= ?2 UNION ALL"
+            " SELECT min(updated_at) FROM deliveries WHERE run_id = ?1 AND state = 'sending' UNION ALL"
+            " SELECT min(coalesce(due_at, 0)) FROM deliveries WHERE ?3 AND run_id = ?1 AND state = 'waiting'"
+            " AND coalesce(due_at, 0) <= ?2)",
             (run_id, micros(now), goes_on),
         ).fetchone()
-        return bool(ripe)
+        return None if since is None else moment_at(since)
+
+    def waits_since(self, run_id: int, now: datetime, *, lost: bool) -> datetime:
+        """Since when the relay takes nothing of a run. Noted the first time: `now`, or where it was `lost` in the middle
+        its last word.
+        """
+        since = (self._last_change(run_id) if lost else None) or now
+        self._storage.change(
+            "UPDATE runs SET waits_since = coalesce(waits_since, ?) WHERE id = ?", (micros(since), run_id)
+        )
+        (noted,) = self._db.execute("SELECT waits_since FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return moment_at(noted)
+
+    def waits_no_more(self, run_id: int) -> datetime | None:
+        """The relay takes something of a run. Returns since when it did not, where that was noted."""
+        (since,) = self._db.execute("SELECT waits_since FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if since is None:
+            return None
+        self._storage.change("UPDATE runs SET waits_since = NULL WHERE id = ?", (run_id,))
+        return moment_at(since)
 
     def _last_change(self, run_id: int) -> datetime | None:
         (at,) = self._db.execute("SELECT max(updated_at) FROM deliveries WHERE run_id = ?", (run_id,)).fetchone()
@@ -117,17 +138,16 @@ class Records:
         found = self._db.execute("SELECT slug, due_at, state FROM occurrences")
         return {(slug, moment_at(at)): state for slug, at, state in found}
 
-    def plan(self, dates: Collection[Scheduled], known: Mapping[Key, Known], unreadable: Collection[str]) -> None:
-        """Remember the dates that are seen, and forget those that were taken back.
-
-        Those of files that can't be read now are kept: a file spoilt just before its date must not pass in silence.
+    def plan(self, dates: Collection[Scheduled], known: Mapping[Key, Known], keep: Collection[str]) -> None:
+        """Remember the dates that are seen, and forget those that were taken back, but of the issues in `keep`:
+        whose run has begun, or whose file can't be read. One spoilt just before its date must not pass in silence.
         """
         seen = {(d.slug, d.at) for d in dates}
-        stale = [k for k, state in known.items() if state == "planned" and k not in seen and k[0] not in unreadable]
+        stale = [k for k, state in known.items() if state == "planned" and k not in seen and k[0] not in keep]
         new = [key for key in seen if key not in known]
         if not stale and not new:
             return
-        at = micros(datetime.now(UTC))
+        at = self._storage.now()
         with self._storage.transaction() as db:
             for slug, due in stale:
                 db.execute("DELETE FROM occurrences WHERE slug = ? AND due_at = ?", (slug, micros(due)))
@@ -136,6 +156,15 @@ class Records:
                     "INSERT OR IGNORE INTO occurrences (slug, due_at, state, at) VALUES (?, ?, 'planned', ?)",
                     (slug, micros(due), at),
                 )
+
+    def begun_unnoted(self, slug: str) -> datetime | None:
+        """The date that has begun an issue's run, where whoever began it died before that was noted."""
+        row = self._db.execute(
+            "SELECT max(o.due_at) FROM occurrences o JOIN runs r ON r.slug = o.slug AND r.state = 'open'"
+            " WHERE o.slug = ? AND o.state IN ('planned', 'held') AND o.due_at <= r.started_at AND r.goes_on",
+            (slug,),
+        ).fetchone()
+        return None if row[0] is None else moment_at(row[0])
 
     def mark(
         self, slug: str, due: datetime | None, state: Known, reason: str, now: datetime, notice: Notice | None = None
@@ -179,8 +208,12 @@ class Records:
         )
         return [Notice(key, kind, subject, text, moment_at(at)) for key, kind, subject, text, at in found]
 
-    def told(self, notices: Iterable[Notice], now: datetime) -> None:
-        """They were told, or are not to be."""
-        with self._storage.transaction() as db:
-            for notice in notices:
-                db.execute("UPDATE notices SET told_at = ? WHERE key = ?", (micros(now), notice.key))
+    def was_noted(self, key: str) -> bool:
+        """Whether there is a notice with this key, told or not."""
+        return self._db.execute("SELECT 1 FROM notices WHERE key = ?", (key,)).fetchone() is not None
+
+    def is_settled(self, key: str, now: datetime) -> None:
+        """A notice was told, or is not to be."""
+        self._storage.change(
+            "UPDATE notices SET told_at = ? WHERE key = ? AND told_at IS NULL", (micros(now), key)
+        )

@@ -32,15 +32,16 @@ def tell(desk: Desk, relay: Relay, records: Records, now: datetime) -> str:
     editor = desk.newsletter.settings.notify.editor
     stale = [n for n in untold if not editor or now - n.made_at > STALE]
     fresh = [n for n in untold if n not in stale]
-    if stale:
-        records.told(stale, now)
+    for notice in stale:
+        records.is_settled(notice.key, now)
     if not fresh:
         return ""
     try:
         told = asyncio.run(_mail(desk, relay, fresh, str(editor), now))
     except (DigestError, OSError, ValueError) as exc:
         return f"the editor could not be told: {exc}"
-    records.told(told, now)
+    for notice in told:
+        records.is_settled(notice.key, now)
     return "" if len(told) == len(fresh) else "the editor could not be told: the relay did not take the mail"
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,9 +26,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from digest.errors import LaterError
+from digest.errors import InputError, LaterError, Place, Problem
+from digest.message.identity import TOKEN
 from digest.newsletter import Newsletter
-from digest.web.addresses import Addresses
+from digest.settings import SETTINGS_FILE, Settings
+from digest.web.addresses import OWN_WAY, Addresses, Way
 from digest.web.answers import Answers
 from digest.web.archive_pages import ArchivePages
 from digest.web.issues import Issues
@@ -35,6 +38,7 @@ from digest.web.join_pages import JoinPages
 from digest.web.leave_pages import LeavePages
 from digest.web.limits import Limits
 from digest.web.look import Look
+from digest.web.one_click import OneClick
 from digest.web.pages import Pages
 from digest.web.pictures import Pictures
 from digest.web.postman import Postman
@@ -80,19 +84,21 @@ def create_app(parts: Parts) -> ASGIApp:
         Route("/view/{slug}/{token}", archive.view),
         Route("/view/{slug}", archive.moved),
         Route("/u", leave.where),
-        Route("/u/{token}", leave.leave, methods=_BOTH),
+        Route(OWN_WAY.path, leave.leave, methods=_BOTH),
         Route("/u/{token}/back", leave.back, methods=["POST"]),
         Route("/preferences/{token}", own.preferences, methods=_BOTH),
         Route("/preferences/{token}/data", own.data),
         Route("/preferences/{token}/erase", own.erase, methods=_BOTH),
     ]
-    if addresses.leave_route not in ("", "/u/{token}"):
-        routes.append(Route(addresses.leave_route, leave.leave, methods=_BOTH))
     if parts.postman is not None:
         limits = Limits(settings.signup.per_client, settings.signup.overall)
         join = JoinPages(pages, parts.reading, parts.writer, limits, beside.wake)
         routes.append(Route("/signup", join.join, methods=_BOTH))
         routes.append(Route("/confirm/{token}", join.confirm, methods=_BOTH))
+    ways = [OWN_WAY]
+    if way := _named_way(settings, addresses, routes):
+        ways.append(way)
+        routes.append(Route(way.path, leave.by_query(way.field) if way.field else leave.leave, methods=_BOTH))
     routes += [Route("/{slug}", archive.issue), Route("/{slug}/", archive.moved)]
 
     def refused(request: Request, exc: Exception) -> Response:
@@ -121,7 +127,28 @@ def create_app(parts: Parts) -> ASGIApp:
         },
     )
     app.router.redirect_slashes = False  # it would send a token to the Host that a request names
-    return Answers(app, addresses.prefix)
+    return Answers(OneClick(app, ways, parts.writer), addresses.prefix)
+
+
+def _named_way(settings: Settings, addresses: Addresses, routes: Sequence[Route]) -> Way | None:
+    """The way out that messages name, where it is not our own already; None also for a page of somebody else.
+
+    Raises `InputError` when it leads here, and no page can be made of it.
+    """
+    url, base = settings.unsubscribe.url, settings.newsletter.base_url
+    way = addresses.way(url) if url else OWN_WAY
+    if url is None or way == OWN_WAY:
+        return None
+    if way is None:
+        why = "a server can't tell the reader's token from the rest of it"
+    elif way.is_one_part or any(route.path_regex.match(way.example) for route in routes):
+        why = "other pages have such addresses"
+    else:
+        return way
+    if urlsplit(url).netloc != urlsplit(base).netloc:
+        return None
+    what = f"unsubscribe.url: digest serve can't answer {url}: {why}"
+    raise InputError(Problem(Place(SETTINGS_FILE), what, f"{base}/u, or {base}/leave?t={TOKEN}"))
 
 
 class _Health:

@@ -13,7 +13,7 @@ from digest.audience.store import Subscribers
 from digest.message.merge import INERT_TOKEN
 from digest.web.feed import atom
 from digest.web.issues import Issues, PublicIssue
-from digest.web.leave_pages import practice_notice, token_of, unknown_notice
+from digest.web.leave_pages import practice_notice, token_of
 from digest.web.pages import Pages
 from digest.web.pictures import TYPES, Pictures
 from digest.web.reading import Reading
@@ -64,18 +64,15 @@ class ArchivePages:
         return self._email(_archived(issue, self._pages, request), _A_WHILE)
 
     def view(self, request: Request) -> Response:
-        """An issue as the reader of this link gets it."""
+        """An issue as the reader of this link gets it. A link of nobody and an issue for others look alike."""
         token, slug = token_of(request), request.path_params["slug"]
         if token == INERT_TOKEN:
             return practice_notice(self._pages, request)
         reader = Subscribers(self._reading.connection).by_token(token)
-        if reader is None:
-            return unknown_notice(self._pages, request)
-        html = self._issues.of_reader(slug, reader)
+        html = self._issues.of_reader(slug, reader) if reader else None
         if html is None:
-            language = str(reader.values.get("language", ""))
             title, text = "archive.private_title", "archive.private_text"
-            return self._pages.notice(request, title, text, status=404, language=language)
+            return self._pages.notice(request, title, text, status=404, contact=True)
         head = f'<meta name="robots" content="noindex">{_icon(self._pages)}'
         return self._email(_with_head(html, head), "private, no-store")
 

@@ -75,7 +75,7 @@ class JoinPages:
                 return self._pages.notice(request, title, text, language=parting.language)
         elif language is not None:
             button = ("confirm.button", self._pages.addresses.local("confirm", token))
-            return self._pages.notice(request, "confirm.title", language=language, button=button)
+            return self._pages.notice(request, "confirm.title", "confirm.text", language=language, button=button)
         links = (("page.join", self._pages.addresses.local("signup")),)
         return self._pages.notice(request, "confirm.gone_title", "confirm.gone_text", status=404, links=links)
 

@@ -1,4 +1,4 @@
-"""The way out: one page, one button, one POST that a mail provider may make by itself (RFC 8058).
+"""The way out for people: one page and one button. A mail provider's POST is answered by `digest.web.one_click`.
 
 A GET changes nothing: whatever scans mail for bad links fetches every one of them. A POST takes effect at once,
 whoever sends it: the token in the path is all it takes, there is no cookie to ride on, no login, no redirect.
@@ -7,23 +7,20 @@ Whether a token is wrong, cut or somebody else's invention, the answer is one an
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from digest.audience.leaving import come_back_within, leave_within, may_come_back
 from digest.audience.store import Subscribers
 from digest.message.merge import INERT_TOKEN
+from digest.web.one_click import LONGEST_TOKEN
 from digest.web.pages import Pages, body
 from digest.web.reading import Reading
 from digest.web.writer import Writer
-
-LONGEST_TOKEN = 100
-
-_LEFT = PlainTextResponse("Unsubscribed.\n")
-_UNKNOWN = PlainTextResponse("This link names nobody.\n", status_code=404)
 
 
 def token_of(request: Request) -> str:
@@ -45,15 +42,23 @@ class LeavePages:
 
     async def leave(self, request: Request) -> Response:
         """GET: the button. POST: unsubscribed, when the answer comes."""
-        token = token_of(request)
+        return await self._leave(request, token_of(request))
+
+    def by_query(self, field: str) -> Callable[[Request], Awaitable[Response]]:
+        """As `leave`, for links that have the token as this field of their query."""
+
+        async def leave(request: Request) -> Response:
+            return await self._leave(request, request.query_params.get(field, "")[:LONGEST_TOKEN])
+
+        return leave
+
+    async def _leave(self, request: Request, token: str) -> Response:
         if request.method != "POST":
             return await run_in_threadpool(self._ask, request, token)
         await body(request)  # what it says is known: RFC 8058 section 3.1
         if token == INERT_TOKEN:
             return practice_notice(self._pages, request)
         parting = await self._writer.do_item(leave_within, token)
-        if "text/html" not in request.headers.get("accept", ""):
-            return _LEFT if parting else _UNKNOWN  # a mail provider: nobody reads a page
         if parting is None:
             return unknown_notice(self._pages, request)
         return self._pages.notice(
@@ -74,7 +79,7 @@ class LeavePages:
         links = (("page.preferences", self._pages.addresses.local("preferences", token)),)
         if parting is None:
             title, text = "leave.no_way_back_title", "leave.no_way_back_text"
-            return self._pages.notice(request, title, text, status=404, contact=True)
+            return self._pages.notice(request, title, text, status=404, links=self._anew(), contact=True)
         title, text = "leave.back_title", "leave.back_text"
         return self._pages.notice(request, title, text, language=parting.language, links=links)
 
@@ -90,7 +95,11 @@ class LeavePages:
         if reader.status in ("unsubscribed", "complained"):
             regret = link("u", token, "back") if lately else ""
             title, text = "leave.already_title", "leave.already_text"
-            return self._pages.notice(request, title, text, language=language, regret=regret)
+            links = () if regret else self._anew()
+            contact = not (regret or links)
+            return self._pages.notice(
+                request, title, text, language=language, regret=regret, links=links, contact=contact
+            )
         return self._pages.notice(
             request,
             "leave.title",
@@ -100,6 +109,10 @@ class LeavePages:
             one_click=True,
             links=(("page.preferences", link("preferences", token)),),
         )
+
+    def _anew(self) -> tuple[tuple[str, str], ...]:
+        """The way to the form, where there is one."""
+        return (("page.join", self._pages.addresses.local("signup")),) if self._pages.settings.signup.enabled else ()
 
 
 def unknown_notice(pages: Pages, request: Request) -> Response:

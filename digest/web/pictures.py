@@ -1,21 +1,21 @@
 """The pictures of issues: files of one folder, and what is missing there made from its source and kept.
 
-``assets.publish`` can put them there before a send. One that was not is made when it is first asked for, as long as
-its source is what the issue was composed with; once in the folder it stays, whatever becomes of the source.
+A send puts them there (`digest.delivery.publishing`). One that is missing is made when it is first asked for, as
+long as its source is what the issue was composed with; once in the folder it stays, whatever becomes of the source.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 import re
-import tempfile
 import threading
 from pathlib import Path
 
-from digest.compose.compiled import Picture
 from digest.errors import DigestError
 from digest.newsletter import Newsletter
 from digest.web.issues import Issues
+
+log = logging.getLogger(__name__)
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 """Suffix → MIME type of what is published."""
@@ -39,25 +39,21 @@ class Pictures:
         if file.is_file():
             return file
         with self._making:  # one at a time: making one takes the memory of a whole picture
-            return file if file.is_file() else self._made(name, file)
+            return file if file.is_file() else self._made(name)
 
-    def _made(self, name: str, file: Path) -> Path | None:
+    def _made(self, name: str) -> Path | None:
         picture = self._issues.picture(name)
         if picture is None:
             return None
+        # What reads pictures is large: loaded when one is missing.
+        from digest.compose.pictures import picture_bytes
+        from digest.delivery.publishing import keep_picture
+
         try:
-            data = _bytes(self._newsletter, picture)
+            data, _ = picture_bytes(self._newsletter, picture)
+            return keep_picture(self._folder, name, data)
         except DigestError:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".part")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        Path(partial).chmod(0o644)
-        return Path(partial).replace(file)
-
-
-def _bytes(newsletter: Newsletter, picture: Picture) -> bytes:
-    from digest.compose.pictures import picture_bytes  # what reads pictures is large: loaded when one is missing
-
-    return picture_bytes(newsletter, picture)[0]
+        except OSError as exc:
+            log.warning("a picture can't be kept in %s: %s", self._folder, exc.strerror)
+            return None

@@ -116,6 +116,7 @@ class PreferencePages:
             saved=saved,
             wrong=wrong,
             active=reader.status == "active",
+            left=reader.status == "unsubscribed",
             paths={
                 "self": link("preferences", token),
                 "data": link("preferences", token, "data"),

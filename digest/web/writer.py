@@ -23,8 +23,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from digest.audience import departures
 from digest.audience.database import open_database
-from digest.audience.leaving import Parting, Record, unrecorded
 from digest.errors import DigestError, LaterError
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ WAITING = 20_000  # at most at a time
 PATIENCE = 20.0  # seconds that a request waits for its answer
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.01  # seconds between two tries for the lock
 _TOLD_AFTER = 5.0  # seconds
+_FOLDS_EVERY, _FOLDS_AT_LAST = 1.0, 10.0  # seconds between two times that the log is moved into the database
 _PATIENCE_ALONE = 2_000  # milliseconds: forgetting waits for readers of the log, so that it can be emptied
 
 T = TypeVar("T")
@@ -59,16 +60,13 @@ class _Job:
 
 
 class Writer:
-    """See the module. A context manager: leaving it writes what is waiting, for `closing` seconds at most.
+    """See the module. A context manager: leaving it writes what is waiting, for `closing` seconds at most."""
 
-    `record` is told who left before each commit (see `digest.audience.leaving`).
-    """
-
-    def __init__(self, database: Path, record: Record = unrecorded, *, closing: float = 10.0) -> None:
+    def __init__(self, database: Path, *, closing: float = 10.0) -> None:
         self._database = database
         self._log = database.with_name(f"{database.name}-wal")
-        self._record = record
         self._closing = closing
+        self._folded_at = 0.0
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stop_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -129,10 +127,19 @@ class Writer:
                 if connection is None:
                     return _fail(jobs, LaterError("the server ended before it could be written"))
                 self._write(connection, jobs)
+                self._fold(connection)
         finally:
             self._refuse_rest()
             if connection is not None:
                 connection.close()
+
+    def _fold(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the database when nobody waits: within a commit, SQLite would do it while some do."""
+        idle = time.monotonic() - self._folded_at
+        if idle > _FOLDS_AT_LAST or (idle > _FOLDS_EVERY and not self.waiting):
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._folded_at = time.monotonic()
 
     def _opened(self) -> sqlite3.Connection | None:
         try:
@@ -142,6 +149,7 @@ class Writer:
             time.sleep(1)
             return None
         connection.execute("PRAGMA synchronous = NORMAL")  # `_sync` does the rest
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `_fold`
         _be_patient(connection, 0)
         return connection
 
@@ -194,14 +202,13 @@ class Writer:
         try:
             groups = [[*group] for _, group in groupby(jobs, key=lambda job: job.group)]
             answers = [answer for group in groups for answer in _tried(connection, group)]
-            partings = [answer for _, answer, _ in answers if isinstance(answer, Parting) and answer.changed]
-            if partings:
-                self._record(partings)
+            settle = departures.record(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        settle()
         self._sync()
         for job, answer, exc in answers:
             _answer(job, answer, exc)
@@ -262,7 +269,8 @@ def _tried(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Answer]:
 
 async def _waited_for(done: Future[T]) -> T:
     try:
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.wrap_future(done)  # who leaves takes nothing along: see `_answer`
     except TimeoutError as exc:
         raise LaterError("the database is locked; what was asked for waits") from exc
 

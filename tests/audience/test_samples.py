@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from digest.audience.segments import Segments
 from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import Ask, CompiledIssue, Condition, Template
 from digest.errors import InputError, Place
+from digest.expressions import RECEIVED
+from digest.message.merge import Identity, Merger
 
 PLACE = Place("issues/x.md", 1)
 TODAY = date(2025, 9, 12)
@@ -100,6 +103,19 @@ def test_conditions_that_fail_do_no_harm(readers: Readers) -> None:
     """A condition over a name of the issue's own, or one that can't be computed, makes no variant."""
     compiled = issue(readers, "item == 3", "1 / 0 > 1", "segment.pro")
     assert len(made_up_readers(readers, compiled, TODAY)) == 3
+
+
+def test_with_and_without_an_earlier_issue(readers: Readers) -> None:
+    """Where a condition asks for an issue received, there is a reader who received it and one who did not."""
+    asks = ('received("old")', 'not received("new") and segment.pro')
+    compiled = replace(issue(readers, *asks), received=("old", "new"))
+    found = made_up_readers(readers, compiled, TODAY)
+    assert len(found[1:]) == 4
+    identity = Identity("The Sample <a@example.com>", "example.com", "The Sample")
+    merger = Merger(compiled, identity, today=TODAY, received=lambda _number: ())  # a ledger that knows none of them
+    assert {merger.variant(r) for r in found[1:]} == set(product((True, False), repeat=2))
+    only = replace(issue(readers, audience='received("old")'), received=("old",))
+    assert [r.values[RECEIVED] for r in made_up_readers(readers, only, TODAY)[1:]] == [("old",)]
 
 
 def test_constants_beyond_all_dates_do_no_harm(readers: Readers) -> None:

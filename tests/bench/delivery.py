@@ -1,10 +1,15 @@
 """How fast and how small a run is, against the limit of the machine and against the usual way of sending.
 
-Run it alone: ``python tests/bench/delivery.py [readers] [--dkim] [--plain N]``. It needs Debian's ``postfix``
-for two tools: ``smtp-sink`` takes everything in, ``smtp-source -d -s 20`` is the limit: it sends the same
-bytes to everybody and knows nothing about them. Ours sends a message of 40 KB of its own to each reader,
-over 20 connections, with the ledger on, in a process of its own. All go to the same sink in the same run,
-one after the other and twice: the better of two, since other work on the machine only ever slows one down.
+Run it alone: ``python tests/bench/delivery.py [readers] [--dkim KEY] [--away MS] [--plain N] [--nodemailer DIR]``.
+It needs Debian's ``postfix`` for two tools: ``smtp-sink`` takes everything in, ``smtp-source -d -s 20`` is the
+limit: it sends the same bytes to everybody and knows nothing about them. Ours sends a message of 40 KB of its
+own to each reader, over 20 connections, with the ledger on, in a process of its own. All go to the same sink in
+the same run, one after the other, several times: the best of each, since other work on the machine only ever
+slows one down.
+
+``--away 50``: instead of all that, the sink is behind a proxy that delays both directions by half of that time.
+``--nodemailer DIR``: beside it nodemailer's pool with Handlebars does the same work, without a ledger; made with
+``npm install --prefix DIR nodemailer handlebars``.
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ from digest.newsletter import Newsletter
 
 CONNECTIONS = 20
 MESSAGE_SIZE = 40_000
-ROUNDS = 2
+ROUNDS = 3
 SBIN = "/usr/sbin:/usr/bin"
 
 SETTINGS = """
@@ -215,14 +220,82 @@ def plain(root: Path, port: int, readers: int) -> float:
     return readers / (time.monotonic() - begun)
 
 
+def nodemailer(root: Path, tools: Path, port: int, readers: int) -> float:
+    """The same issue, readers and connections with nodemailer and Handlebars, in a second."""
+    compiled = issue()
+
+    def handlebars(source: str) -> str:
+        for pattern, ours in (
+            (r"\{\{ subscriber\.(\w+) \}\}", r"{{\1}}"),
+            (r"\{\{ \(subscriber\.(\w+)\) \| urlpart \}\}", r"{{urlpart \1}}"),
+            (r"\{\{ \(links\.(\w+)\) \| link \}\}", r"{{\1}}"),
+            (r"\{% if segment\['(\w+)'\] %\}", r"{{#if \1}}"),
+            (r"\{% else %\}", r"{{else}}"),
+            (r"\{% endif %\}", r"{{/if}}"),
+        ):
+            source = re.sub(pattern, ours, source)
+        assert "{%" not in source
+        return source
+
+    fields = {"from": merge.IDENTITY.sender, "return_path": merge.IDENTITY.return_path}
+    parts = {name: handlebars(getattr(compiled, name).source) for name in ("subject", "html", "text")}
+    links = {"unsubscribe": merge.IDENTITY.unsubscribe_pattern(), "view": merge.IDENTITY.view_pattern(compiled.slug)}
+    (root / "issue.json").write_text(json.dumps(fields | parts))
+    with (root / "readers.jsonl").open("w") as file:
+        for s in merge.readers(readers):
+            own = {name: link.replace(merge.TOKEN, s.token) for name, link in links.items()}
+            print(json.dumps(dict(s.values) | own | {"pro": s.values["plan"] == "pro"}), file=file)
+    (root / "node_modules").symlink_to((tools / "node_modules").resolve())
+    script = Path(__file__).parent / "nodemailer" / "send.mjs"
+    return float(subprocess.check_output(["node", script, root, str(port), str(CONNECTIONS)], text=True))
+
+
+async def delay(target: int, seconds: float) -> None:
+    """A proxy that keeps every byte for so long; prints its port. Runs until it is killed."""
+    loop = asyncio.get_running_loop()
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 18):
+            loop.call_later(seconds, writer.write, data)
+        loop.call_later(seconds, writer.close)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(late(reader, far_writer), late(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def far_away(root: Path, stored: Path, port: int, readers: int, milliseconds: float) -> None:
+    """Print how many messages a connection hands over in the time of a round trip."""
+    proxy = subprocess.Popen(
+        [sys.executable, __file__, "--proxy", str(port), str(milliseconds / 2000)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert proxy.stdout is not None
+        rate = ours(root, stored, int(proxy.stdout.readline()), readers)["phase"]
+    finally:
+        proxy.kill()
+        proxy.wait()
+    each = rate / CONNECTIONS * milliseconds / 1000
+    print(f"{milliseconds:g} ms away: {rate:,.0f} a second, {each:.2f} messages a connection and round trip")
+
+
 def main() -> None:
     """Print the figures."""
     if sys.argv[1:2] == ["--send"]:
         send(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
         return
+    if sys.argv[1:2] == ["--proxy"]:
+        asyncio.run(delay(int(sys.argv[2]), float(sys.argv[3])))
+        return
     parser = argparse.ArgumentParser()
     parser.add_argument("readers", type=int, nargs="?", default=20_000)
     parser.add_argument("--plain", type=int, default=1_000, metavar="N", help="readers of the usual way (0: not run)")
+    parser.add_argument("--away", type=float, metavar="MS", help="milliseconds to the relay and back")
+    parser.add_argument("--nodemailer", type=Path, metavar="DIR", help="where npm installed nodemailer and handlebars")
     parser.add_argument("--dkim", choices=("rsa", "ed25519"), help="sign with such a key")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sink() as port:
@@ -235,6 +308,10 @@ def main() -> None:
             key = next(k for k in new_keys("d2026") if k.algorithm.startswith(asked.dkim))
             (Path(folder) / "key.pem").write_text(key.pem())
             settings = f'[dkim]\nselector = "d2026"\nkey_file = "{folder}/key.pem"\n'
+        if asked.away:
+            root = newsletter(Path(folder) / "away", asked.readers, settings)
+            far_away(root, stored, port, asked.readers, asked.away)
+            return
         roots = [newsletter(Path(folder) / str(n), asked.readers, settings) for n in range(ROUNDS)]
         limits, runs = [], []
         for root in roots:
@@ -255,6 +332,9 @@ def main() -> None:
         if asked.plain:
             usual = plain(roots[0], port, asked.plain)
             print(f"the usual way          {usual:10,.0f} a second; ours is {best['phase'] / usual:.1f} times as fast")
+        if asked.nodemailer:
+            theirs = nodemailer(roots[0], asked.nodemailer, port, min(asked.readers, 5_000))
+            print(f"nodemailer             {theirs:10,.0f} a second; ours is {best['phase'] / theirs:.1f} times as fast")
 
 
 if __name__ == "__main__":

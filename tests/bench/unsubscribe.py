@@ -153,6 +153,8 @@ def main() -> None:
             ledger = Ledger(own)
             sending = start_send(own, folder, sink)
             while not ledger.accepted():
+                if sending.poll() is not None:
+                    sys.exit("the send ended before it began")
                 time.sleep(0.1)
             for number in range(rounds):
                 of = slice(number * each, (number + 1) * each)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_serves_until_stopped(repository: Path, temporary: Path, stop: signal.Si
     )
     try:
         assert process.stdout is not None
-        said = "".join(iter(process.stdout.readline, "Ctrl+C ends it. Nothing is kept.\n"))
+        said = "".join(takewhile("Ctrl+C ends it. Nothing is kept.\n".__ne__, process.stdout))  # or its end
         inbox, preview = re.findall(r"http://127\.0\.0\.1:\d+/\S+", said)
         assert "received over SMTP" in httpx.get(inbox).text
         assert httpx.get(preview).status_code == 200

@@ -48,6 +48,20 @@ def test_changed_words_are_shown_for_whom_they_are(kept, digest) -> None:
     assert answer["changed"] is True
 
 
+def test_words_of_a_condition_that_went_are_shown(kept, digest) -> None:
+    """What only a condition showed that is deleted with its words, nobody reads any more: it is shown as gone."""
+    file = kept / "issues" / SLUG / "index.md"
+    text = file.read_text()
+    said = "Hello to the one enterprise in Vanuatu."
+    file.write_text(text + f"\n{{% if subscriber.country == 'VU' %}}{said}{{% endif %}}\n")
+    subprocess.run(["git", "-c", "user.name=Ada", "-c", "user.email=a@example.com", "commit", "-qam", "Two"], cwd=kept)
+    file.write_text(text)
+    run = digest("diff", SLUG, cwd=kept)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count(f"[-{said}-]") == 1
+    assert "(before)" in run.stdout
+
+
 def test_both_pictures_side_by_side(kept, digest) -> None:
     """With --out a page shows the words and both emails, and says that it is a draft."""
     _edit(kept, "one tiny one", "one small one")

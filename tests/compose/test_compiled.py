@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,25 +15,40 @@ from hypothesis import strategies as st
 from digest.compose.compiled import CompiledIssue
 from digest.errors import InputError, Problem
 
+# Composes the issues named on its command line, one after the other, and writes what the last one compiles to, with
+# its twin; every token of this process has the given nonce.
 SCRIPT = """
 import sys
 from pathlib import Path
-from digest.compose.composer import compile_issue
+from digest.compose.composer import compose_issue
+from digest.issue import jinja
 from digest.newsletter import Newsletter
-newsletter = Newsletter.open(Path(sys.argv[1]))
-sys.stdout.write(compile_issue(newsletter, newsletter.find_issue("2025-09-12-coopetition")).to_json())
+root, jinja._NONCE, *slugs = sys.argv[1:]
+newsletter = Newsletter.open(Path(root))
+for slug in slugs:
+    both = [compose_issue(newsletter, newsletter.find_issue(slug), marks=marks).compiled for marks in (True, False)]
+sys.stdout.write("".join(compiled.to_json() for compiled in both))
 """
 
 
 def test_the_same_bytes_on_any_machine(folder, repository) -> None:
-    """Neither the order of hashes nor the locale, the time zone or the working directory changes a byte."""
+    """Neither the order of hashes nor the locale, the time zone, the working directory, the letters of tokens or what
+    was composed before changes a byte, also of the twin with marks.
+    """
+    sample = folder / "issues" / "2025-09-12-coopetition" / "index.md"
+    others = {"before": ("\ndate:", "\ntheme: letter\ndate:"), "between": ("Good morning", "Good day")}
+    for slug, changed in others.items():
+        shutil.copytree(sample.parent, folder / "issues" / slug)
+        (folder / "issues" / slug / "index.md").write_text(sample.read_text().replace(*changed))
 
-    def compiled(seed: str, locale: str, zone: str, where: Path) -> bytes:
+    def compiled(seed: str, locale: str, zone: str, where: Path, *arguments: str) -> bytes:
         changed = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone, "PYTHONPATH": str(repository)}
-        command = [sys.executable, "-c", SCRIPT, folder]
+        command = [sys.executable, "-c", SCRIPT, folder, *arguments]
         return subprocess.run(command, env=os.environ | changed, cwd=where, capture_output=True, check=True).stdout
 
-    assert compiled("1", "C.UTF-8", "UTC", folder) == compiled("2", "POSIX", "Asia/Tokyo", Path("/"))
+    alone = compiled("1", "C.UTF-8", "UTC", folder, "abcdefabcdef", sample.parent.name)
+    after = ("before", sample.parent.name, "between", sample.parent.name)
+    assert compiled("2", "POSIX", "Asia/Tokyo", Path("/"), "ffffffffffff", *after) == alone
 
 
 def test_it_is_stored_and_read_back_whole(compose) -> None:

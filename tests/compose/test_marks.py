@@ -80,6 +80,11 @@ def test_what_was_taken_in_names_its_own_file(twin) -> None:
     assert ("p", "note.md:2") in twin[1]
 
 
+def test_the_front_matter_is_named_where_it_shows(twin) -> None:
+    """The subject is the page's title, the date stands in its masthead."""
+    assert {("title", "index.md:2"), ("p", "index.md:3")} <= set(twin[1])
+
+
 def test_each_block_names_its_kind_and_its_file(twin) -> None:
     """On the block's outermost elements, and nowhere inside it."""
     found = re.findall(r'<(\w+) data-kind="(\w+)" data-kind-file="([^"]+)"', twin[0])

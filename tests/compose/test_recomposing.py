@@ -156,7 +156,7 @@ def compiled(file: Path) -> str:
         return "\n".join(map(str, exc.problems))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=6, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=4, deadline=None)
 @given(edits=st.lists(EDITS, min_size=2, max_size=6))
 @example(edits=[("lines", 0, "\n\n\n"), ("words", 3, "other"), ("swap", 3, 4), ("file", "config/readers.toml", 1)])
 @example(edits=[("file", "issues/x/hero.png", 0), ("file", FILES[0], 3), ("file", FILES[2], 3)])

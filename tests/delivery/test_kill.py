@@ -15,6 +15,7 @@ import pytest
 from digest.delivery.scripted import Act, Answer, ScriptedRelay, Step
 
 CONNECTIONS = 4
+PATIENCE = 30  # seconds
 SENDER = Path(__file__).with_name("sender.py")
 
 
@@ -48,7 +49,9 @@ def start(bench, issue, tmp_path):
 
 
 def until(relay: ScriptedRelay, number: int, process: "subprocess.Popen[str]") -> None:
-    while len(relay.received) < number and process.poll() is None:
+    """Wait for so many messages, or the end of the sender; no longer than that can take."""
+    give_up = time.monotonic() + PATIENCE
+    while len(relay.received) < number and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.002)
 
 
@@ -99,6 +102,24 @@ def test_killed_again_and_again(bench, issue, scripted, start):
     assert all(len(set(ids)) == 1 for ids in after.values())
 
 
+def test_killed_is_timed(bench, issue, scripted, start):
+    """Of a process that was killed the report knows how long it sent, to a second or so, and how many it tried."""
+    bench.subscribe_many(4000)
+    relay = scripted(slowly)
+    process = start(relay)
+    until(relay, 10, process)
+    begun = time.monotonic()
+    while not (found := bench.execute("SELECT seconds, tried FROM sendings WHERE tried AND seconds > 0.5")):
+        assert process.poll() is None
+        assert time.monotonic() < begun + PATIENCE
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    ((seconds, tried),) = found
+    assert 0.5 < seconds < time.monotonic() - begun + 5
+    assert 10 < tried <= bench.accounts().accepted + CONNECTIONS
+
+
 def test_interrupted(bench, issue, scripted, start):
     """SIGINT: what is on its way is awaited and settled, nothing more is begun, 130; the next run does the rest."""
     addresses = bench.subscribe_many(200)
@@ -119,7 +140,8 @@ def test_interrupted_twice(bench, issue, scripted, start):
     bench.subscribe_many(10)
     relay = scripted(lambda step: Act.SAY_NOTHING if step.verb == "." else None)
     process = start(relay)
-    while len(relay.verbs(".")) < CONNECTIONS:
+    give_up = time.monotonic() + PATIENCE
+    while len(relay.verbs(".")) < CONNECTIONS and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None

@@ -163,17 +163,9 @@ def test_bounce_suppresses_the_dead(bench, issue, scripted):
 def test_bare_refusal_needs_a_witness(bench, issue, scripted):
     """A bare 550 suppresses only on a connection that has accepted another reader."""
     bench.overrides["smtp.connections"] = 1
-    bench.subscribe("a@example.org", "dead1@example.org", "b@example.org", "dead2@example.org", "c@example.org")
-
-    def script(step: Step) -> Answer:
-        if "dead1" in step.argument:
-            return Act.HANG_UP if step.number == 1 else "550 no"
-        return "550 no" if "dead2" in step.argument else None
-
-    relay = scripted(lambda step: script(step) if step.verb == "RCPT" else None)
-    assert bench.send(issue, relay).accounts.deferred == 1
-    report = bench.send(issue, relay)
-    assert (report.accounts.bounced, report.accounts.accepted) == (2, 3)
+    bench.subscribe("dead1@example.org", "a@example.org", "dead2@example.org", "b@example.org")
+    report = bench.send(issue, scripted(lambda s: "550 no" if s.verb == "RCPT" and "dead" in s.argument else None))
+    assert (report.accounts.bounced, report.accounts.accepted) == (2, 2)
     assert bench.suppressed() == ["dead2@example.org"]
 
 
@@ -261,14 +253,45 @@ def test_policy_for_unknown(bench, issue, scripted, policy):
     )
 
 
-def test_lost_before_the_data_is_deferred(bench, issue, scripted):
-    """A connection lost at RCPT or DATA is no doubt: the reader is deferred, the lane calls again."""
+@pytest.mark.parametrize("verb", ["RCPT", "DATA"])
+def test_lost_before_the_data(bench, issue, scripted, verb):
+    """A connection that worked and is lost before end-of-data is no doubt, and not about the reader: the lane calls
+    again, the reader comes again in the same run, no attempt is counted."""
+    bench.overrides["smtp.connections"] = 1
+    addresses = bench.subscribe_many(4)
+    lost: list[int] = []
+
+    def script(step: Step) -> Answer:
+        if step.verb == verb and step.connection == 1 and len(relay.received) == 2 and not lost:
+            lost.append(step.connection)
+            return Act.HANG_UP
+        return None
+
+    relay = scripted(script)
+    report = bench.send(issue, relay)
+    assert (report.exit_code, report.accounts.accepted, relay.connections, lost) == (0, 4, 2, [1])
+    assert sorted(m.recipient for m in relay.received) == addresses
+    assert {entry.attempts for entry in bench.entries("accepted")} == {1}
+
+
+def test_lost_twice_is_deferred(bench, issue, scripted):
+    """A reader at whom connections break off comes again once; then it may be about them, and they are deferred."""
     bench.overrides["smtp.connections"] = 1
     bench.subscribe_many(4)
-    relay = scripted(to("RCPT", Act.HANG_UP, whom="reader0002"))
+    relay = scripted(lambda s: Act.HANG_UP if s.verb == "RCPT" and "reader0002" in s.argument else None)
     report = bench.send(issue, relay)
-    assert (report.accounts.deferred, report.accounts.accepted, report.accounts.unknown) == (1, 3, 0)
-    assert relay.connections == 2
+    assert (report.exit_code, report.accounts.deferred, report.accounts.accepted) == (75, 1, 3)
+    assert sum("reader0002" in argument for argument in relay.verbs("RCPT")) == 2
+
+
+def test_no_answer_is_deferred(bench, issue, scripted):
+    """A relay that does not answer in time at RCPT may be asking about the reader: deferred at once."""
+    bench.overrides |= {"smtp.connections": 1, "smtp.timeout": 0.3}
+    bench.subscribe_many(3)
+    relay = scripted(lambda s: Act.SAY_NOTHING if s.verb == "RCPT" and "reader0002" in s.argument else None)
+    report = bench.send(issue, relay)
+    assert (report.accounts.deferred, report.accounts.accepted) == (1, 2)
+    assert sum("reader0002" in argument for argument in relay.verbs("RCPT")) == 1
 
 
 @pytest.mark.parametrize("answer", ["421 4.7.0 enough of you", Act.HANG_UP])

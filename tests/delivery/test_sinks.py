@@ -316,7 +316,7 @@ def test_postfix_is_restarted(bench, issue, postfix):
     done: list[tuple[int, dict[str, int], str]] = []
     run = threading.Thread(target=lambda: done.append(send(bench, issue, server.port)))
     run.start()
-    while server.log().count("message-id") < 100:
+    while server.log().count("message-id") < 100 and run.is_alive():
         time.sleep(0.01)
     server.command("stop")
     time.sleep(1)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from digest.audience.arms import EQUAL, arm_of
-from digest.compose.compiled import Condition, Template
+from digest.audience.database import now, open_database
+from digest.cli import root
+from digest.compose.compiled import Condition, Size, Template
 from digest.delivery.deliver import rehearse
+from digest.delivery.later import record_later
 from digest.delivery.trial import send_test
 from digest.errors import InputError, Place
 
@@ -73,3 +80,43 @@ def test_a_dry_run_says_what_is_worth_a_look(bench, compiled):
     plan = rehearse(bench.newsletter, compiled())
     assert plan.largest_reader == long
     assert [p.code for p in plan.warnings] == ["for-nobody", "empty-segment", "doubtful-domain"]
+
+
+def test_status_and_report_by_arm(bench, compiled, scripted):
+    """Each reader's arm, the accounts of each arm, and the reach of a block in each; also where the rest of the run
+    got another text, whose variants mean something else."""
+    addresses = bench.subscribe_many(12)
+    here, there = Place("issues/one.md", 1), Place("issues/one.md", 4)
+    arms = tuple(Condition(f'arm == "{name}"', here) for name, _ in EQUAL)
+    html = Template('<p>All</p>{% if arm == "b" %}<p>B only</p>{% endif %}', (there, there))
+    sizes = (Size("story", 10, Place("issues/one.md", 2)), Size("story", 10, there, (('arm == "b"', True),)))
+    issue = replace(compiled(), html=html, arms=EQUAL, conditions=arms, sizes=sizes)
+    late = addresses[6:]
+    bench.send(issue, scripted(lambda s: "451 later" if s.verb == "RCPT" and s.argument[4:-1] in late else None))
+    more = (Condition("subscriber.first_name", here), *arms)
+    bench.send(replace(issue, conditions=more, text=Template("New", ())), scripted(), accept_change=True, eager=True)
+    dealt = {email: arm_of(EQUAL, "one", str(token)) for email, token in bench.execute("SELECT email, token FROM subscribers")}
+    connection = open_database(bench.database)
+    assert record_later(connection, None, 1, "bounced", now()) == bench.run().id
+    connection.close()
+
+    def ask(*arguments: str) -> dict[str, Any]:
+        done = CliRunner().invoke(root, [*arguments, "--json", "--project", str(bench.root)], catch_exceptions=False)
+        answer: dict[str, Any] = json.loads(done.output)
+        return answer
+
+    shown = ask("status", "one", "--readers", "accepted")["readers"]
+    assert {reader["email"]: reader["arm"] for reader in shown} == dealt
+    report = ask("report", "one")
+    many = {name: sum(arm == name for arm in dealt.values()) for name in "ab"}
+    assert [(arm["name"], arm["planned"], arm["accepted"]) for arm in report["arms"]] == [
+        ("a", many["a"], many["a"]),
+        ("b", many["b"], many["b"]),
+    ]
+    assert {arm["name"]: arm["accepted_later_by_kind"] for arm in report["arms"]}[dealt[addresses[0]]] == {"bounced": 1}
+    assert [text["accepted"] for text in report["texts"]] == [6, 6]
+    only_b = [text["reach"][1] for text in report["texts"]]
+    assert [part["by_arm"]["a"] for part in only_b] == [0, 0]
+    assert sum(part["by_arm"]["b"] for part in only_b) == sum(part["readers"] for part in only_b) == many["b"]
+    told = CliRunner().invoke(root, ["report", "one", "--project", str(bench.root)]).output
+    assert re.search(rf"(?m)^  b +{many['b']} +{many['b']} ", told)

@@ -37,8 +37,8 @@ def test_list_of_testers(bench, trial, issue):
 
 
 def test_who_is_rendered(bench, trial):
-    """An address is rendered as its own row of the list, else of the test list, else --as, else as the
-    largest variant's reader."""
+    """An address is rendered as its own row of the list, else of the test list, else as the largest variant's
+    reader."""
     bench.subscribe("own@example.org", first_name="Own")
     bench.subscribe("big@example.org", "big2@example.org")
     (bench.root / "subscribers/test.csv").write_text("email,first_name\nown@example.org,Not\nrow@example.org,Row\n")
@@ -47,8 +47,20 @@ def test_who_is_rendered(bench, trial):
     assert subjects == ["[Test] The first one, Own", "[Test] The first one, Row", "[Test] The first one"]
     assert b"big@example.org" in relay.received[2].data
     assert [m.recipient for m in relay.received][2] == "else@example.org"
-    _, relay = trial("else@example.org", as_reader="own@example.org")
-    assert relay.received[0].header("Subject") == "[Test] The first one, Own"
+
+
+def test_as_a_reader(bench, trial):
+    """--as wins over whatever rows the addresses have: each gets the chosen reader's copy."""
+    bench.subscribe("own@example.org", first_name="Own")
+    bench.subscribe("chosen@example.org", first_name="Cho")
+    (bench.root / "subscribers/test.csv").write_text("email,first_name\nrow@example.org,Row\n")
+    addresses = ["own@example.org", "row@example.org", "else@example.org"]
+    report, relay = trial(*addresses, as_reader="chosen@example.org")
+    assert [m.recipient for m in relay.received] == addresses
+    assert {m.header("Subject") for m in relay.received} == {"[Test] The first one, Cho"}
+    assert {copy.because for copy, _ in report.results} == {"as chosen@example.org"}
+    _, relay = trial(as_reader="chosen@example.org")
+    assert [m.header("Subject") for m in relay.received] == ["[Test] The first one, Cho"]
 
 
 def test_every_variant(bench, trial):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from digest.audience.subscriber import Subscriber
 from digest.compose.compiled import CompiledIssue, Condition
 from digest.errors import InputError, Place
+from digest.message.identity import mark_of
 from digest.message.merge import INERT_TOKEN, MergeError
 
 TEXTS = st.text(max_size=60) | st.text(
@@ -187,7 +188,7 @@ def test_links_work_only_when_real(workshop: Any) -> None:
     merger, reader = workshop.merger(html=LINKS, text=LINKS), workshop.reader()
     real = merger.message(reader, date=workshop.now)
     assert real.data.count(b"tok3n") == 6
-    assert "tok3n" in real.sender
+    assert INERT_TOKEN not in real.sender
     for purpose in ("test", "dry"):
         made = merger.message(reader, date=workshop.now, purpose=purpose)
         assert b"tok3n" not in made.data
@@ -255,10 +256,20 @@ def test_an_address_that_is_none_never_leaves(workshop: Any, address: str) -> No
 
 
 def test_envelope_sender_is_verp(workshop: Any) -> None:
-    """The return path carries the reader's token; without one configured, the sender's address does."""
-    assert workshop.message(workshop.reader()).sender == "bounces+tok3n@news.example.com"
-    alone = workshop.message(workshop.reader(), {"return_path": ""})
-    assert alone.sender == "weekly+tok3n@news.example.com"
+    """The return path names the reader, signed; without one configured, the sender's address does."""
+    reader = workshop.reader()
+    mark = mark_of(reader.id, reader.token, b"secret")
+    assert workshop.message(reader, {"verp_key": b"secret"}).sender == f"bounces+{mark}@news.example.com"
+    alone = workshop.message(reader, {"return_path": "", "verp_key": b"secret"})
+    assert alone.sender == f"weekly+{mark}@news.example.com"
+
+
+def test_an_envelope_sender_opens_nothing(workshop: Any) -> None:
+    """Neither the reader's token nor their address stands in it, and another key signs otherwise."""
+    reader = workshop.reader()
+    sender = workshop.message(reader).sender
+    assert reader.token not in sender
+    assert sender != workshop.message(reader, {"verp_key": b"other"}).sender
 
 
 def test_the_boundary_comes_from_the_content(workshop: Any) -> None:

@@ -136,6 +136,8 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    # A name of somebody else's that leads here: DNS rebinding.
+    arguments.append("--host-resolver-rules=MAP rebound.example 127.0.0.1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser

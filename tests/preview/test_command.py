@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -67,6 +69,46 @@ def test_editor_must_be_there(folder: Path, repository: Path) -> None:
         _, errors = process.communicate(timeout=15)
         assert process.returncode == 2
         assert "no program “no-such-editor”" in errors
+
+
+def test_editor_of_a_terminal_is_refused(folder: Path, repository: Path, tmp_path: Path) -> None:
+    """An editor that would need a terminal is refused at the start, with what does instead."""
+    vim = tmp_path / "vim"
+    vim.write_text("#!/bin/sh\n")
+    vim.chmod(0o755)
+    with _preview(folder, repository, "--editor", f"{vim} -n") as (process, _):
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 2
+        assert "needs a terminal" in errors
+        assert "gvim" in errors
+
+
+def test_newcomer_sees_the_first_change(chromium: Any, repository: Path, tmp_path: Path, capsys: Any) -> None:
+    """From `digest init` to the first paragraph of one's own in the browser, as a newcomer goes; it says how long."""
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "digest", "init", "news"]
+    own = os.environ | {"PYTHONPATH": str(repository)}
+    subprocess.run(command, cwd=tmp_path, env=own, check=True, capture_output=True)
+    with _preview(tmp_path / "news", repository, "--port", "0") as (_, said):
+        [site] = re.findall(r"http://127\.0\.0\.1:\d+/", said)
+        page = chromium.new_page()
+        page.goto(site)
+        page.get_by_role("link", name="Hello").click()
+        page.locator("#live[data-state=on]").wait_for()
+        email = page.frame_locator("#email:not(.coming)")
+        email.get_by_text("Good morning").first.click()
+        written = page.locator("#where code").inner_text()
+        file, _, line = written.rpartition(":")
+        path = tmp_path / "news" / file
+        lines = path.read_text().splitlines(keepends=True)
+        assert "Good morning" in lines[int(line) - 1]
+        lines[int(line) - 1] = "These are my own words.\n"
+        path.write_text("".join(lines))
+        email.get_by_text("These are my own words.").wait_for()
+        seconds = time.perf_counter() - begun
+        page.close()
+    with capsys.disabled():
+        print(f"\nfrom digest init to the first edited paragraph: {seconds:.1f} s of the machine's time")
 
 
 def test_next_port_is_said(folder: Path, repository: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 from email import policy
 from email.headerregistry import Address
@@ -136,3 +137,32 @@ def test_first_words_are_never_markup_without_end(html: str) -> None:
     words = preview_text(html, None)
     assert len(words) <= 140
     assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("../../.bashrc", "bashrc"),
+        ("C:\\Windows\\evil.exe", "evil.exe"),
+        ("Übersicht.html", "-bersicht.html"),
+        ('a"; filename=b.exe', "a-- filename-b.exe"),
+        ("gpj\u202eexe.pdf", "gpjexe.pdf"),
+    ],
+)
+def test_attachment_is_saved_alone(site: Any, name: str, saved: str) -> None:
+    """Each attachment is a download of its own bytes, never opened as what it says it is, under a tame name."""
+    message = _message()
+    message.add_attachment(b"<script>alert(1)</script>", maintype="text", subtype="html", filename=name)
+    _send(site, message)
+    page = httpx.get(f"{site.url}/inbox/1", params={"part": "attachments"}).text
+    [address] = re.findall(r'href="(/inbox/1/attachment/\d+)"', page)
+    answer = httpx.get(site.url + address)
+    assert answer.content == b"<script>alert(1)</script>"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    field = EmailMessage(policy=policy.default)
+    field["Content-Disposition"] = answer.headers["content-disposition"]
+    assert field.get_content_disposition() == "attachment"
+    assert field.get_filename() == saved
+    assert httpx.get(f"{site.url}/inbox/1/attachment/0").status_code == 404

@@ -16,11 +16,12 @@ from digest.audience.store import new_token
 from digest.compose.compiled import CompiledIssue, Template
 from digest.delivery.accounts import Accounts
 from digest.delivery.desk import open_desk
-from digest.delivery.outcome import Accepted
-from digest.errors import Place
+from digest.delivery.outcome import Accepted, Deferred
+from digest.errors import InputError, LaterError, Place, Problem
 from digest.newsletter import Newsletter
-from digest.schedule.records import Records
-from digest.schedule.run_due import Done, Tools, run_due
+from digest.schedule.noting import Done
+from digest.schedule.records import Records, micros
+from digest.schedule.run_due import Tools, run_due
 
 SETTINGS = """
 [newsletter]
@@ -68,8 +69,8 @@ class FixedClock:
 
     moment: datetime
 
-    def now(self) -> datetime:
-        return self.moment
+    def now(self) -> int:
+        return micros(self.moment)
 
     def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
@@ -77,16 +78,31 @@ class FixedClock:
 
 @dataclass
 class PaperRelay:
-    """Takes every message and writes a line for it; may end the process like a power cut at a given step."""
+    """Takes messages and writes a line for each; may put some off, be away, or end the process like a power cut."""
 
     paper: Path
     name: str = "paper:25"
     dies_at: int = 0
     """Ends the process at this step: each message has two, before it is taken and after."""
+    puts_off: int = 0
+    """Every so-manieth message is answered with 451."""
+    is_away: bool = False
+    breaks_off: int = 0
+    """From this message on, no connection holds, and no other is made."""
     _step: int = 0
+    _asked: int = 0
 
     async def connect(self) -> "PaperConnection":
+        self.require_there()
         return PaperConnection(self)
+
+    def require_there(self) -> None:
+        if self.is_away or (self.breaks_off and self._asked >= self.breaks_off):
+            raise LaterError(f"{self.name}: nobody answers")
+
+    def is_put_off(self) -> bool:
+        self._asked += 1
+        return bool(self.puts_off) and self._asked % self.puts_off == 0
 
     def step(self) -> None:
         self._step += 1
@@ -107,6 +123,9 @@ class PaperConnection:
     relay: str = "paper:25"
 
     async def send(self, message, mark):
+        if self.on.is_put_off():
+            return Deferred(451, "4.3.0 come again")
+        self.on.require_there()
         await mark()
         self.on.step()
         subject = next(line for line in message.data.decode().splitlines() if line.startswith("Subject: "))
@@ -126,6 +145,7 @@ class Bench:
     overrides: dict[str, object] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     """Slug → what stands against composing it."""
+    _opened: tuple[object, Newsletter] | None = None
 
     def __post_init__(self) -> None:
         (self.root / "config").mkdir(parents=True)
@@ -134,7 +154,10 @@ class Bench:
 
     @property
     def newsletter(self) -> Newsletter:
-        return Newsletter.open(self.root, self.overrides)
+        settings = ((self.root / "config/digest.toml").stat().st_mtime_ns, repr(self.overrides), self.root)
+        if self._opened is None or self._opened[0] != settings:
+            self._opened = settings, Newsletter.open(self.root, self.overrides)
+        return self._opened[1]
 
     @property
     def paper(self) -> PaperRelay:
@@ -173,10 +196,12 @@ class Bench:
         self.require_accounts()
         return done
 
-    def run_due_apart(self, moment: datetime, *, dies_at: int = 0, at_once: int = 1) -> list[int | None]:
+    def run_due_apart(
+        self, moment: datetime, *, dies_at: int = 0, puts_off: int = 0, at_once: int = 1
+    ) -> list[int | None]:
         """The same in processes of their own, `at_once` of them together; returns how they ended."""
         context = multiprocessing.get_context("fork")
-        relay = PaperRelay(self.root / "paper", dies_at=dies_at)
+        relay = PaperRelay(self.root / "paper", dies_at=dies_at, puts_off=puts_off)
         calls = [context.Process(target=self._leave, args=(moment, relay)) for _ in range(at_once)]
         for call in calls:
             call.start()
@@ -189,8 +214,6 @@ class Bench:
         os._exit(run_due(self.newsletter, self.tools(moment, relay)).exit_code)
 
     def _compose(self, _newsletter: Newsletter, file: Path) -> tuple[CompiledIssue | None, tuple[object, ...]]:
-        from digest.errors import InputError, Problem
-
         if why := self.broken.get(file.stem):
             raise InputError(Problem(Place(f"issues/{file.name}", 7), why))
         return compiled(file.stem), ()
@@ -198,8 +221,13 @@ class Bench:
     def require_accounts(self) -> None:
         with open_desk(self.newsletter) as desk:
             for run in desk.runs.all():
-                if run.state != "new":
+                if run.state == "open":
                     assert desk.accounts(run).problems() == []
+
+    def is_under_way(self) -> bool:
+        """Whether some reader is still to be tried of a run that nobody holds."""
+        with open_desk(self.newsletter) as desk:
+            return any(run.state == "open" and not run.flag and desk.accounts(run).missing for run in desk.runs.all())
 
     def accounts(self, slug: str) -> Accounts:
         with open_desk(self.newsletter) as desk:

@@ -57,6 +57,16 @@ def test_check_says_what_is_odd_about_a_date(digest, sample):
     assert "issues/2025-09-12-coopetition/index.md:" in done.stdout
 
 
+def test_check_says_it_beside_errors(digest, sample):
+    """An issue that can't be composed has its date looked at as well."""
+    file = sample / "issues/2025-09-12-coopetition/index.md"
+    file.write_text(file.read_text().replace("status: ready", "status: ready\nsend_at: 2099-03-29 01:30") + "\n::: hreo\n")
+    done = digest("check", "2025", cwd=sample)
+    assert done.returncode == 1
+    assert "hreo" in done.stdout
+    assert "does not exist in Europe/London" in done.stdout
+
+
 def test_an_unknown_zone(digest, sample):
     """Named with file, line and an example."""
     file = sample / "issues/2025-09-12-coopetition/index.md"

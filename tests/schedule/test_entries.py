@@ -40,13 +40,13 @@ def can_make_namespaces() -> bool:
 
 
 def test_debians_cron_sends_it(bench):
-    """The printed line, in a folder with a blank, a quote and a percent sign: the issue arrives, once."""
+    """The printed line, in a folder with blanks, quotes, percent signs and backslashes: the issue arrives, once."""
     if not shutil.which("cron", path="/usr/sbin:/usr/bin"):
         pytest.skip("Debian's cron is not installed")
     if os.geteuid() or not shutil.which("unshare") or not can_make_namespaces():
         pytest.skip("a cron of one's own takes root and mount namespaces")
     with ScriptedRelay() as relay:
-        odd = bench.root.with_name("it's 50% off")
+        odd = bench.root.with_name("it's 50% off \\% \\\\ \\n $x")
         bench.root.rename(odd)
         bench.root = odd
         config = odd / "config/digest.toml"

@@ -126,7 +126,7 @@ def test_what_check_says_of_a_date(bench, wall, zone, said):
     """A wall time that is none, or two, or past, is named with its line and with what becomes of it."""
     file = bench.issue("one", wall, timezone=zone)
     now = datetime.fromisoformat("2025-02-01T00:00:00+00:00")
-    (problem,) = schedule_problems(bench.newsletter, "one", file, now)
+    (problem,) = schedule_problems(bench.newsletter, file, now)
     assert said in problem.message
     assert problem.cure
     assert problem.place.line == 5
@@ -137,8 +137,8 @@ def test_what_check_says_of_one_that_was_sent_and_of_two_at_once(bench):
     """An issue that went out is not sent again; two at one moment go out in the order of their names."""
     one, _ = bench.issue("one", "2025-09-12 09:00"), bench.issue("two", "2025-09-12 10:00", timezone="Europe/Paris")
     now = datetime.fromisoformat("2025-02-01T00:00:00+00:00")
-    assert "two is due at the same moment" in next(schedule_problems(bench.newsletter, "one", one, now)).message
+    assert "two is due at the same moment" in next(schedule_problems(bench.newsletter, one, now)).message
     bench.subscribe_many(1)
     bench.run_due("2025-09-12 08:00")
-    (problem,) = schedule_problems(bench.newsletter, "one", one, now)
+    (problem,) = schedule_problems(bench.newsletter, one, now)
     assert "sent already" in problem.message

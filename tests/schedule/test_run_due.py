@@ -1,11 +1,14 @@
 """What one call of `run-due` does, and what the next one does not do again."""
 
-from datetime import UTC, datetime
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from digest.delivery.desk import open_desk
-from digest.errors import InputError, LaterError
+from digest.errors import InputError
+from digest.schedule.run_due import run_due
 
 NINE = "2025-09-12 08:00"  # 09:00 in London
 
@@ -16,7 +19,7 @@ def test_sent_at_its_moment_and_once(bench):
     bench.issue("one", "2025-09-12 09:00")
     assert bench.run_due("2025-09-12 07:59").begun == []
     done = bench.run_due(NINE)
-    assert (done.begun, done.ended, done.told, done.exit_code) == (["one"], ["one"], [], 0)
+    assert (done.told, done.begun, done.ended, done.exit_code) == ([], ["one"], ["one"], 0)
     assert bench.run_due("2025-09-12 08:01").begun == []
     assert bench.paper.taken() == {("one", reader): 1 for reader in readers}
 
@@ -129,7 +132,7 @@ def test_taken_back_while_it_is_composed(bench, compiled_one):
     assert bench.paper.taken() == {}
 
 
-def test_waves_survive_crashes(bench, monkeypatch):
+def test_waves_survive_crashes(bench):
     """Killed in each wave and called again: each reader once, in their own hour or after it, none before."""
     zones = ("Asia/Tokyo", "Europe/Paris", "America/New_York")
     for number in range(9):
@@ -137,7 +140,6 @@ def test_waves_survive_crashes(bench, monkeypatch):
     bench.issue("one", "2025-09-12 09:00", timezone="reader")
     for hour, most in ((0, 3), (7, 6), (13, 9)):
         moment = datetime(2025, 9, 12, hour, tzinfo=UTC)
-        monkeypatch.setattr("digest.delivery.ledger.now", lambda moment=moment: int(moment.timestamp() * 1e6))
         bench.run_due_apart(moment, dies_at=2)
         bench.run_due(moment.replace(minute=1))
         assert len(bench.paper.taken()) <= most
@@ -259,7 +261,7 @@ def test_a_journal_that_knows_more_holds_everything(bench):
     assert len(bench.paper.taken()) == 6
 
 
-def test_readers_of_two_zones_each_at_nine(bench, monkeypatch):
+def test_readers_of_two_zones_each_at_nine(bench):
     """`timezone: reader`: one run, a wave for each zone, each reader once at nine of their own clock."""
     bench.subscribe("t@example.org", timezone="Asia/Tokyo")
     bench.subscribe("n@example.org", timezone="America/New_York")
@@ -268,7 +270,6 @@ def test_readers_of_two_zones_each_at_nine(bench, monkeypatch):
     got = []
     for at in ("2025-09-11 23:59", "2025-09-12 00:00", "2025-09-12 08:00", "2025-09-12 12:59", "2025-09-12 13:00"):
         moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
-        monkeypatch.setattr("digest.delivery.ledger.now", lambda moment=moment: int(moment.timestamp() * 1e6))
         bench.run_due(moment)
         got.append(sorted(reader for _, reader in bench.paper.taken()))
     assert got[0] == []
@@ -279,14 +280,13 @@ def test_readers_of_two_zones_each_at_nine(bench, monkeypatch):
     assert bench.accounts("one").accepted == 3
 
 
-def test_readers_whose_moment_is_long_past(bench, monkeypatch):
+def test_readers_whose_moment_is_long_past(bench):
     """`late_readers = "skip"`: who missed it by more than `max_late` is withdrawn, and accounted for."""
     bench.overrides["schedule.late_readers"] = "skip"
     bench.subscribe("t@example.org", timezone="Asia/Tokyo")
     bench.subscribe("n@example.org", timezone="America/New_York")
     bench.issue("one", "2025-09-12 09:00", timezone="reader")
     moment = datetime(2025, 9, 12, 13, tzinfo=UTC)
-    monkeypatch.setattr("digest.delivery.ledger.now", lambda: int(moment.timestamp() * 1e6))
     bench.run_due(moment)
     assert list(bench.paper.taken()) == [("one", "n@example.org")]
     assert bench.accounts("one").withdrawn == {"late": 1}
@@ -318,29 +318,91 @@ def test_what_comes_back_is_read_before_a_start(bench):
 
 def test_a_relay_that_is_away_is_nothing_to_tell(bench):
     """The run is on record and goes on by itself: silent and 0."""
-
-    class Away:
-        name = "away:25"
-
-        async def connect(self):
-            raise LaterError("away:25: nobody answers")
-
     bench.overrides["delivery.wait_for_relay"] = "0s"
     bench.subscribe_many(2)
     bench.issue("one", "2025-09-12 09:00")
-    done = bench.run_due(NINE, Away())
+    done = bench.run_due(NINE, replace(bench.paper, is_away=True))
     assert (done.told, done.exit_code, done.begun) == ([], 0, ["one"])
-    assert bench.run_due("2025-09-12 08:01").ended == ["one"]
+    after = bench.run_due("2025-09-12 08:01")
+    assert (after.ended, after.told) == (["one"], [])
+
+
+def test_a_relay_that_stays_away_is_told_once_and_when_it_is_back(bench):
+    """After ten minutes a line and 75, once; a line when it goes on; the second time as the first."""
+    bench.overrides |= {"delivery.wait_for_relay": "0s", "smtp.connections": 1}
+    bench.subscribe_many(2)
+    bench.issue("one", "2025-09-12 09:00")
+    away = replace(bench.paper, is_away=True)
+    told = {}
+    for minute in range(16):
+        done = bench.run_due(f"2025-09-12 08:{minute:02}", away)
+        if done.told:
+            told[minute] = (done.told, done.exit_code)
+        assert bool(done.waiting) == (minute >= 10)
+    line = "one has waited for 10m, with 2 readers still to send to: paper:25: nobody answers. It goes on by itself"
+    assert told == {10: ([line], 75)}
+    done = bench.run_due("2025-09-12 08:16", replace(bench.paper, puts_off=1))
+    assert (done.told, done.exit_code) == (["one goes on, after 16m in which nothing went out"], 0)
+    for minute in range(20, 31):
+        done = bench.run_due(f"2025-09-12 08:{minute}", away)
+    assert (len(done.told), done.exit_code) == (1, 75)
+    assert bench.run_due("2025-09-12 08:31").ended == ["one"]
+
+
+def test_lost_in_the_middle_it_counts_from_there(bench):
+    """A relay is waited for by the one who sends; that time counts as well."""
+    bench.overrides |= {"delivery.wait_for_relay": "0s", "smtp.connections": 1}
+    bench.subscribe_many(3)
+    bench.issue("one", "2025-09-12 09:00")
+    tools = bench.tools(NINE, replace(bench.paper, breaks_off=2))
+    done = run_due(bench.newsletter, tools)
+    assert (done.told, bench.accounts("one").accepted) == ([], 1)
+    done = bench.run_due("2025-09-12 08:10", replace(bench.paper, is_away=True))
+    assert "one has waited for 10m, with 2 readers still" in done.told[0]
+
+
+def test_killed_before_its_start_was_noted(bench):
+    """A run that is on record, and its date is not marked: the next call marks and tells it, and goes on."""
+    bench.overrides |= {"notify.editor": "editor@example.com", "notify.on": ("start",)}
+    bench.subscribe_many(3)
+    bench.issue("one", "2025-09-12 09:00")
+    bench.run_due("2025-09-12 07:59")
+    bench.run_due_apart(datetime(2025, 9, 12, 8, tzinfo=UTC), dies_at=1)
+    assert bench.accounts("one").waiting == 3
+    bench.execute("UPDATE occurrences SET state = 'planned'")
+    bench.execute("DELETE FROM notices")
+    bench.run_due("2025-09-12 08:01")
+    assert bench.known() == {"one": "begun"}
+    assert {number for number in bench.paper.taken().values()} == {1}
+    assert ("[Test Weekly] one goes out", "editor@example.com") in bench.paper.taken()
+    assert bench.accounts("one").accepted == 3
+
+
+def test_a_start_is_told_when_it_is_on_record(bench):
+    """Dead with the mail just taken: the run is there, and goes on without another mail than this one."""
+    bench.overrides |= {"notify.editor": "editor@example.com", "notify.on": ("start",)}
+    bench.subscribe_many(3)
+    bench.issue("one", "2025-09-12 09:00")
+    bench.run_due_apart(datetime(2025, 9, 12, 8, tzinfo=UTC), dies_at=2)
+    assert bench.accounts("one").waiting == 3
+    bench.run_due("2025-09-12 08:01")
+    assert bench.accounts("one").accepted == 3
+    lines = [line.split("\t") for line in bench.paper.paper.read_text().splitlines()]
+    assert len({identifier for _, recipient, identifier in lines if recipient == "editor@example.com"}) == 1
+
+
+def test_no_start_is_told_of_what_never_began(bench):
+    """Nobody would get it: it is held, and nobody hears that it goes out."""
+    bench.overrides |= {"notify.editor": "editor@example.com"}
+    bench.subscribe_many(1)
+    bench.execute("UPDATE subscribers SET status = 'unsubscribed'")
+    bench.issue("one", "2025-09-12 09:00")
+    bench.run_due(NINE)
+    assert [subject for subject, _ in bench.paper.taken()] == ["[Test Weekly] one is held"]
 
 
 def test_a_deadline_in_the_middle(bench):
     """What is on its way is answered, nothing more is begun; the next call goes on."""
-    import asyncio
-    from dataclasses import dataclass
-    from datetime import timedelta
-
-    from digest.schedule.run_due import run_due
-
     @dataclass
     class Slow:
         inner: object
@@ -373,8 +435,6 @@ def test_an_interrupted_run_left_for_too_long_is_held(bench):
     bench.subscribe_many(4)
     bench.issue("one", "2025-09-12 09:00")
     bench.run_due_apart(datetime(2025, 9, 12, 8, tzinfo=UTC), dies_at=3)
-    bench.execute("UPDATE deliveries SET updated_at = 1757664000000000")  # 2025-09-12 08:00 UTC
-    bench.execute("UPDATE runs SET started_at = 1757664000000000")
     done = bench.run_due("2025-09-13 08:00")
     assert done.held == ["one"]
     assert "nobody has gone on with it for 1d" in done.told[0]

@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from digest.delivery.desk import open_desk
 from digest.schedule.due import Policy, Scheduled, Standing, decide
+from digest.schedule.noting import Done
 from digest.schedule.records import Records
 from digest.schedule.when import resolve
 
@@ -66,7 +69,7 @@ def test_every_minute_of_a_year_in_five_zones():
 
 def outcome(bench, slugs: list[str], readers: list[str]) -> Counter[str]:
     """What became of each issue; asserts that nobody got one twice, that everybody is accounted for, and that
-    whatever was not sent was told."""
+    whatever was not sent was told, once."""
     taken = bench.paper.taken()
     assert [key for key, number in taken.items() if number > 1 and key[1] != EDITOR] == []
     lines = [line.split("\t") for line in bench.paper.paper.read_text().splitlines()] if taken else []
@@ -77,53 +80,111 @@ def outcome(bench, slugs: list[str], readers: list[str]) -> Counter[str]:
         for slug in slugs:
             run = desk.runs.latest(slug)
             got = [reader for reader in readers if taken[slug, reader]]
+            told = sum(f"] {slug} is" in subject for subject, _ in mails)
             if run is None or run.state == "new":
                 assert got == []
-                assert known[slug] in ("held", "skipped"), slug
-                assert sum(f"] {slug} is" in subject for subject, _ in mails) == 1, (slug, mails)
+                assert (known[slug], told) in (("held", 1), ("skipped", 1)), slug
                 found[known[slug]] += 1
                 continue
             accounts = desk.accounts(run)
             assert accounts.problems() == []
-            assert accounts.missing == 0, slug
-            assert accounts.accepted + accounts.unknown == len(readers)
             assert accounts.accepted <= len(got) <= accounts.accepted + accounts.unknown
+            if accounts.missing:  # nobody went on with it for too long
+                assert (run.flag, told) == ("hold", 1), slug
+                found["held on the way"] += 1
+                continue
+            assert accounts.accepted + accounts.unknown == len(readers)
+            assert told == 0
             if accounts.unknown:
                 assert any(f"] {slug}: {accounts.unknown} readers in doubt" in subject for subject, _ in mails)
             found["sent"] += 1
     return found
 
 
-def test_run_due_through_a_year(bench):
-    """An issue a week; `run-due` at its minute, around it, and at 300 others, with crashes, double starts and
-    nights that the machine slept through: every issue exactly once, or held and told."""
-    chance = random.Random(20)
+@dataclass
+class Year:
+    """An issue a week, written the week before; nights that the machine sleeps through; and when cron calls."""
+
+    chance: random.Random
+    issues: dict[datetime, tuple[str, datetime, str]] = field(default_factory=dict)
+    """When it is written → its slug, the date and the zone."""
+    nights: list[tuple[datetime, datetime]] = field(default_factory=list)
+    minutes: set[datetime] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        chance = self.chance
+        for week in range(52):
+            zone = chance.choice(ZONES)
+            wall = datetime(YEAR, 1, 5, chance.randrange(24), chance.randrange(60)) + timedelta(days=7 * week)
+            at = resolve(wall, zone).at
+            self.issues[at - timedelta(days=5)] = f"week-{week:02}", wall, zone
+            self.minutes |= {at + n * MINUTE for n in (-1, 0, 1, 2, 3)}
+            if chance.random() < 0.2:
+                begins = at + chance.randrange(-1, 3) * MINUTE
+                self.nights.append((begins, begins + timedelta(hours=chance.choice((1, 3, 30)))))
+        begin = datetime(YEAR, 1, 1, tzinfo=UTC)
+        self.minutes |= {begin + chance.randrange(525_600) * MINUTE for _ in range(300)}
+
+    def calls(self) -> Iterator[datetime]:
+        """The minutes in which cron calls, in order; one that is added to `minutes` comes as well."""
+        while self.minutes:
+            self.minutes.remove(moment := min(self.minutes))
+            yield next((end for begins, end in self.nights if begins <= moment < end), moment)
+
+    def written(self, moment: datetime) -> Iterator[tuple[str, datetime, str]]:
+        """The issues that are written by then."""
+        for at in [at for at in self.issues if at <= moment]:
+            yield self.issues.pop(at)
+
+
+def ways_to_call(bench, chance: random.Random) -> tuple[Callable[[datetime], object], ...]:
+    """What a call may meet: nothing, a relay that puts messages off or is away, its own end, a second one."""
+
+    def over(**relay: object) -> Callable[[datetime], object]:
+        return lambda moment: bench.run_due(moment, replace(bench.paper, **relay))
+
+    return (
+        *[bench.run_due] * 14,
+        over(puts_off=chance.randrange(1, 5)),
+        over(puts_off=chance.randrange(1, 5)),
+        over(is_away=True),
+        lambda moment: bench.run_due_apart(moment, at_once=2),
+        lambda moment: bench.run_due_apart(moment, dies_at=chance.randrange(1, 14)),
+        lambda moment: bench.run_due_apart(moment, dies_at=chance.randrange(1, 14), puts_off=chance.randrange(2, 5)),
+    )
+
+
+@settings(
+    max_examples=2,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # another seed is no simpler one
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["hold", "skip", "send"]))
+def test_run_due_through_a_year(new_bench, seed, on_late):
+    """An issue a week; `run-due` in its minute, around it, when a retry is ripe, and at 300 others, with crashes,
+    double starts, a relay that puts off or is away, and nights that the machine slept through: every issue exactly
+    once, or held and told."""
+    bench, chance = new_bench(), random.Random(seed)
     bench.overrides |= {"notify.editor": EDITOR, "notify.on": ("held", "failed"), "smtp.connections": 2}
+    bench.overrides |= {"schedule.on_late": on_late, "delivery.wait_for_relay": "0s"}
     readers = bench.subscribe_many(6)
-    slugs, minutes = [], set()
-    for week in range(52):
-        zone = ZONES[week % len(ZONES)]
-        wall = datetime(YEAR, 1, 5, chance.randrange(24), chance.randrange(60)) + timedelta(days=7 * week)
-        slugs.append(f"week-{week:02}")
-        bench.issue(slugs[-1], f"{wall:%Y-%m-%d %H:%M}", timezone=zone)
-        at = resolve(wall, zone).at
-        asleep = timedelta(hours=chance.choice((1, 3, 30))) if chance.random() < 0.15 else timedelta(0)
-        minutes |= {at + asleep + n * MINUTE for n in (-1, 0, 1, 2, 3)} if not asleep else {at + asleep}
-    begin = datetime(YEAR, 1, 1, tzinfo=UTC)
-    minutes |= {begin + chance.randrange(525_600) * MINUTE for _ in range(300)}
-    for moment in sorted(minutes):
-        what = chance.random()
-        if what < 0.1:
-            bench.run_due_apart(moment, dies_at=chance.randrange(1, 14))
-        elif what < 0.15:
-            bench.run_due_apart(moment, at_once=2)
-        else:
-            bench.run_due(moment)
+    year, slugs = Year(chance), []
+    for moment in year.calls():
+        for slug, wall, zone in year.written(moment):
+            slugs.append(slug)
+            bench.issue(slug, f"{wall:%Y-%m-%d %H:%M}", timezone=zone)
+        done = chance.choice(ways_to_call(bench, chance))(moment)
+        soon = done.next_at if isinstance(done, Done) and not done.waiting else None
+        if soon is None and bench.is_under_way():
+            soon = moment
+        if soon and soon - moment < timedelta(days=1):
+            year.minutes.add(soon.replace(second=0, microsecond=0) + MINUTE)
     for n in range(3):
-        bench.run_due(max(minutes) + (n + 1) * MINUTE)
+        bench.run_due(moment + (n + 1) * MINUTE)
     found = outcome(bench, slugs, readers)
     assert found.total() == 52
-    assert found["sent"] > 40
+    assert found["sent"] > 35, found
 
 
 EVENTS = st.lists(

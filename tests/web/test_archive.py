@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from digest.compose.composer import compile_issue
+from digest.delivery.publishing import publish_pictures
+from digest.errors import HeldError
+from digest.newsletter import Newsletter
 from digest.web.feed import atom
 
 PAID = "The memo in full"
@@ -111,44 +117,88 @@ def test_subject_for_segments_stays_with_them(tmp_path: Path, newsletter_folder:
             assert "Quiet" not in text
 
 
-WORD = "Zq4paid"
-WRITTEN = (
+MARK = "Zq4paid"
+ONLY_PRO = (
     '{{segments="pro"}}\n{word} alone.\n',
     "{{% if segment.pro %}}\n\n{word} in a block.\n\n{{% endif %}}\n",
     "Words{{% if subscriber.plan == 'pro' %}} {word} inline{{% endif %}}.\n",
+    "{{% if segment.free %}}\n\nOpen.\n\n{{% elif segment.pro %}}\n\n{word}\n\n{{% else %}}\n\nNo.\n\n{{% endif %}}\n",
+    "Words {{% if not segment.pro %}}open{{% elif segment.pro %}}{word}{{% endif %}}.\n",
+    "Words {{% if segment.free %}}open{{% else %}}{word}{{% endif %}}.\n",
+    "{{{{ '{word}' if segment.pro else 'open' }}}} as an expression.\n",
+    "{{% set kept = '{word}' %}}Kept for {{{{ kept if segment.pro else 'nobody' }}}}.\n",
+    "{{% for each in ['{word}'] %}}{{% if segment.pro %}}{{{{ each }}}}{{% endif %}}{{% endfor %}} counted.\n",
+    "{{% for tag in subscriber.tags %}}Chosen: {{{{ tag }}}}{word}{{% endfor %}} of them.\n",
+    "{{% if received('earlier') %}}{word}, again{{% endif %}} to everybody.\n",
+    "{{% if segment.pro and arm in ('a', 'b') %}}{word} in an arm{{% endif %}} of two.\n",
+    '::: only {{segments="pro"}}\n{{segments="arm.a, arm.b"}}\n{word} in either arm.\n:::\n',
+    "To {{{{ subscriber.company | default('your house') }}}}.{{% if segment.pro %}}{word}{{% endif %}}\n",
     '::: only {{segments="!free"}}\n{word} in a block.\n:::\n',
+    '::: only {{segments="!free"}}\n::: story\n## {word}\n\nA story.\n:::\n:::\n',
+    '::: sponsor {{by="Harbour {word}" segments="pro"}}\n**{word}.** Buy.\n:::\n',
     '::: roundup\n## Items\n### Open\nYes.\n### {word} {{segments="pro"}}\nNo.\n:::\n',
+    "::: contents\n:::\n\n::: roundup\n## News\n"
+    '### Title {{#id{n} short="{word}" segments="pro"}}\nText.\n### Open\nYes.\n:::\n',
     "[link{{% if segment.pro %}} {word}{{% endif %}}](https://example.com/)\n",
+    "[link](https://example.com/{{% if segment.pro %}}{word}{{% endif %}})\n",
     '{{segments="pro"}}\n![{word}](field.png "{word}")\n',
+    "![A field{{% if segment.pro %}} {word}{{% endif %}}](field.png)\n",
     '{{segments="pro"}}\n- {word}\n- [{word}](https://example.com/{word})\n',
+    '{{segments="pro"}}\n> {word}, they said.\n',
+    '{{segments="pro"}}\n| A | B |\n|---|---|\n| {word} | 2 |\n',
+    '{{segments="pro"}}\nA remark.[^n{n}]\n\n[^n{n}]: {word} below.\n',
+    '{{segments="pro"}}\nSee [the memo][ref{n}].\n\n[ref{n}]: https://example.com/{word} "{word}"\n',
+)
+"""Ways to write what only paying readers get; each alone, or beside others."""
+HEADS = (
+    'subject: "Open{{% if segment.pro %}} {word}{{% endif %}}"',
+    "subject: Open\nsubject_for: {{pro: {word}}}",
+    'subject: Open\npreheader: "Open{{% if segment.pro %}} {word}{{% endif %}}"',
+    "subject: \"Open {{{{ subscriber.company | default('') }}}}\"",
 )
 
 
-@pytest.fixture
-def pages_of(tmp_path_factory: pytest.TempPathFactory, newsletter_folder: Any, serve: Any) -> Callable[[str], str]:
-    """All that the public can read of an issue with this body."""
-
-    def read(body: str) -> str:
-        root = newsletter_folder(tmp_path_factory.mktemp("leak") / "n")
-        issue = root / "issues" / "first" / "index.md"
-        issue.write_text(issue.read_text().split("# A first heading")[0] + "# Open words\n\n" + body)
-        with serve(root) as site:
-            site.subscribe("pia@example.org", attributes='{"plan": "pro"}')
-            (received,) = site.send()
-            assert WORD in received.data.decode().replace("=\r\n", "")
-            texts = [site.http.get(path).text for path in ("/", "/first", "/feed.xml")]
-        assert "Open words" in texts[1]
-        return "\n".join(texts)
-
-    return read
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory, newsletter_folder: Any, serve: Any) -> Iterator[Any]:
+    """Pages of a newsletter with a free and a paying reader; all that is known of the second is marked."""
+    root = newsletter_folder(tmp_path_factory.mktemp("leak") / "n")
+    readers = root / "config" / "readers.toml"
+    readers.write_text(readers.read_text().replace("[segments]", 'company = "string"\n[segments]'))
+    with serve(root, {"delivery.max_change": "1000%"}) as site:
+        site.subscribe("ada@example.org", attributes='{"plan": "free"}')
+        values = {"tags": f'["{MARK}-tag"]', "name": f"{MARK}-name", "language": "en"}
+        site.subscribe("pia@example.org", attributes=f'{{"plan": "pro", "company": "{MARK}-company"}}', **values)
+        earlier = (root / "issues" / "first" / "index.md").read_text().replace("status: draft", "audience: pro")
+        shutil.copytree(root / "issues" / "first", root / "issues" / "earlier")
+        (root / "issues" / "earlier" / "index.md").write_text(earlier)
+        site.send("earlier")
+        yield site
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-@given(chosen=st.lists(st.sampled_from(WRITTEN), min_size=3, max_size=6, unique=True))
-def test_paid_text_never_leaks(pages_of: Callable[[str], str], chosen: list[str]) -> None:
-    """However a paid passage is written, alone or beside others, no public page holds a word of it."""
-    body = "\n".join(text.format(word=WORD) for text in chosen)
-    assert WORD not in pages_of(body)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(head=st.sampled_from(HEADS), ways=st.lists(st.sampled_from(ONLY_PRO), min_size=14, unique=True))
+def test_paid_text_never_leaks(paper: Any, head: str, ways: list[str]) -> None:
+    """However a paid passage is written, alone or beside others, no public page holds a word of it, nor the copy of a
+    reader who does not pay; who pays gets all of it."""
+    words = [f"{MARK}{n:02d}x" for n in range(len(ways))]
+    body = "\n".join(way.format(word=word, n=n) for n, (way, word) in enumerate(zip(ways, words, strict=True)))
+    slug = f"issue-{hashlib.sha256((head + body).encode()).hexdigest()[:12]}"
+    front = f"---\n{head.format(word=f'{MARK}head')}\ndate: 2025-09-12\nstatus: draft\n---\n\n"
+    folder = paper.root / "issues" / slug
+    if folder.exists():
+        return
+    shutil.copytree(paper.root / "issues" / "first", folder)
+    (folder / "index.md").write_text(
+        f"{front}# Open words\n\nGood morning {{{{ subscriber.first_name | default('all') }}}}.\n\n{body}"
+    )
+    paper.send(slug)
+    open_to = ["/", f"/{slug}", "/feed.xml", f"/view/{slug}/{paper.tokens['ada@example.org']}"]
+    for path in open_to:
+        text = paper.http.get(path).text
+        assert "Open" in text
+        assert MARK not in text, (path, text[max(0, text.index(MARK) - 300) : text.index(MARK) + 100])
+    paid = paper.http.get(f"/view/{slug}/{paper.tokens['pia@example.org']}").text
+    assert [word for word in words if word not in paid] == []
 
 
 def test_feed_is_atom(standing: Any) -> None:
@@ -181,7 +231,7 @@ def test_feed_holds_any_text(title: str, summary: str) -> None:
         name=f"N & {'<'}", sender="a@example.com", domain="example.com", base_url="https://example.com"
     )
     issue = PublicIssue("a", title, date(2025, 9, 12), "en", datetime(2025, 9, 12, tzinfo=UTC), summary, "", "f")
-    text, _ = atom(newsletter, Addresses("https://example.com", "", ""), [issue])
+    text, _ = atom(newsletter, Addresses("https://example.com", ""), [issue])
     ElementTree.fromstring(text)
 
 
@@ -200,6 +250,23 @@ def test_pictures_are_served_and_kept(site: Any) -> None:
     assert site.http.head(path).status_code == 200
     for name in ("..%2f..%2fconfig%2fdigest.toml", "%2e%2e%2fdigest.db", ".png", "x.svg", "a.png%00"):
         assert site.http.get(f"/assets/{name}").status_code == 404
+
+
+def test_own_pictures_need_no_setting(folder: Path, serve: Any) -> None:
+    """Where the pages show the pictures, a first send puts them there itself and then sees each, as a reader will."""
+    with serve(folder) as site:
+        elsewhere = {"newsletter.base_url": site.url, "assets.base_url": f"{site.url}/assets"}
+        newsletter = Newsletter.open(folder, {**elsewhere, "smtp.host": "smtp.example.com"})
+        compiled = compile_issue(newsletter, newsletter.find_issue("first"))
+        (picture,) = compiled.pictures
+        assert site.http.head(f"/assets/{picture.name}").status_code == 404
+        publish_pictures(newsletter, compiled)
+        assert site.http.head(f"/assets/{picture.name}").headers["content-type"] == "image/png"
+        (folder / "pictures" / picture.name).unlink()
+        (folder / "pictures").rmdir()
+        (folder / "pictures").write_text("in the way")
+        with pytest.raises(HeldError, match=r"web\.pictures"):
+            publish_pictures(newsletter, compiled)
 
 
 def test_published_pictures_are_served_at_once(folder: Path, serve: Any) -> None:

@@ -29,7 +29,7 @@ def test_leaving_and_coming_back(home: Any, tab: Any) -> None:
     tab.goto(f"{home.url}/u/{token}")
     assert home.status("ada@example.org") == "active"
     tab.get_by_role("button", name="Unsubscribe").click()
-    tab.get_by_role("heading", name="You have left").wait_for()
+    tab.get_by_role("heading", name="You are unsubscribed").wait_for()
     assert home.status("ada@example.org") == "unsubscribed"
     tab.get_by_role("button", name="Keep me subscribed").click()
     tab.get_by_role("heading", name="You are still with us").wait_for()
@@ -59,7 +59,7 @@ def test_joining_by_keyboard(home: Any, tab: Any) -> None:
         tab.keyboard.press("Tab")
         assert tab.evaluate("document.activeElement.name") != "website"
     tab.keyboard.press("Enter")
-    tab.get_by_role("heading", name="Look into your mailbox").wait_for()
+    tab.get_by_role("heading", name="Check your mailbox").wait_for()
 
 
 def test_archive_is_walked(home: Any, tab: Any) -> None:

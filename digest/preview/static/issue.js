@@ -29,10 +29,21 @@ function wanted() {
   query.set("reader", reader.value);
   const search = document.getElementById("search");
   if (search?.value) query.set("q", search.value);
+  if (field("show") === "run") for (const [name, value] of ofRun()) query.set(name, value);
   return `/issues/${encodeURIComponent(slug)}?${query}`;
 }
 
 const field = (name) => new FormData(controls).get(name);
+
+// Which of a run's readers are listed: the address says it, and the words typed since.
+function ofRun() {
+  const now = new URLSearchParams(location.search);
+  const typed = document.getElementById("find")?.value.trim();
+  const kept = ["state", "after"].filter((name) => now.has(name)).map((name) => [name, now.get(name)]);
+  if (typed === undefined ? !now.has("find") : !typed) return kept;
+  const same = typed === undefined || typed === now.get("find");
+  return [...kept.filter(([name]) => same || name !== "after"), ["find", typed ?? now.get("find")]];
+}
 
 // ---- taking a fresh page
 
@@ -40,13 +51,15 @@ const field = (name) => new FormData(controls).get(name);
 async function refresh() {
   asking?.abort();
   const mine = (asking = new AbortController());
+  const begun = performance.now();
   const url = wanted();
   history.replaceState(null, "", url);
   let page;
   try {
     page = await fetchPage(url, { signal: mine.signal });
   } catch {
-    return; // a newer request, or the server is gone: the page stays as it is
+    if (asking === mine) follow(1000); // the server is gone, or a newer request is there: the page stays as it is
+    return;
   }
   if (!page.ok) {
     const notice = page.querySelector(".notice");
@@ -59,6 +72,7 @@ async function refresh() {
   takePanes(page);
   takeView(page);
   reveal();
+  follow(performance.now() - begun);
 }
 
 function takeReaders(page) {
@@ -73,11 +87,13 @@ function takeView(page) {
   const view = document.getElementById("view");
   const fresh = page.getElementById("view");
   const scrolled = view.querySelector(".scroll")?.scrollTop ?? 0;
-  take(page, ["view"]);
+  const run = (root) => root.querySelector("#run:has(#run-accounts)")?.dataset.state;
+  // Of the same list the field stays as it is: somebody may be typing in it.
+  if (run(view) !== undefined && run(view) === run(fresh)) take(page, ["run-accounts", "run-readers"]);
+  else take(page, ["view"]);
   view.hidden = fresh.hidden;
   const box = view.querySelector(".scroll");
   if (box) box.scrollTop = scrolled;
-  follow();
 }
 
 // Panes that stay keep their frame until the new one is there; the others come and go.
@@ -183,10 +199,13 @@ function opener(place) {
   return button;
 }
 
+// A run writes to the database, not to files; a long list is counted for a while. Where looking takes its time, so
+// does the pause.
 let following = null;
-function follow() {
+function follow(took = 0) {
   clearTimeout(following);
-  if (field("show") === "run") following = setTimeout(refresh, document.querySelector("#run[data-running]") ? 500 : 2000);
+  const underWay = document.querySelector("#view [data-following]") !== null;
+  if (underWay || field("show") === "run") following = setTimeout(refresh, Math.max(underWay ? 500 : 2000, 4 * took));
 }
 
 // ---- what a person does
@@ -210,9 +229,15 @@ who.addEventListener("submit", (event) => {
 });
 reader.addEventListener("change", refresh);
 let typing;
-document.getElementById("search")?.addEventListener("input", () => {
+document.addEventListener("input", (event) => {
+  if (!["search", "find"].includes(event.target.id)) return;
   clearTimeout(typing);
   typing = setTimeout(refresh, 200);
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "run-find") return;
+  event.preventDefault();
+  refresh();
 });
 document.getElementById("tabs").addEventListener("click", (event) => {
   const tab = event.target.closest("a[data-show]");
