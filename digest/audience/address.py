@@ -23,6 +23,7 @@ _PLAIN = re.compile(
 )
 # RFC 2047 section 5 forbids it in an address, and mail programs decode it all the same: into another address.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[^?]*\?[^?]*\?=")
+_ADDRESS = re.compile(r"([^\s<>()\[\]\",;:@\\])[^\s<>()\[\]\",;:@\\]*@([\w-]+(?:\.[\w-]+)+)")
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-")
 
 
@@ -93,6 +94,15 @@ def parse_address(text: str) -> Address:
     if len(local.encode()) + 1 + len(ascii_domain) > LONGEST:
         raise AddressError(f"is longer than {LONGEST} characters")
     return Address(text, local, ascii_domain)
+
+
+def masked(text: str) -> str:
+    """`text` with the addresses in it told by their first letter and their domain.
+
+    >>> masked("ann@example.com: <bo.b+x@mail.example> is full; 5@ is none")
+    'a***@example.com: <b***@mail.example> is full; 5@ is none'
+    """
+    return _ADDRESS.sub(r"\1***@\2", text)
 
 
 def _check_characters(text: str) -> None:

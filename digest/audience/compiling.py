@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from operator import getitem
 from typing import Any, ClassVar
 
@@ -22,7 +21,8 @@ from jinja2.runtime import str_join
 from jinja2.utils import _PassArg
 
 from digest.audience.subscriber import Value
-from digest.expressions import ARM, RECEIVED, Absent, ExpressionEnvironment, parse_expression
+from digest.audience.trees import NotAllowedError, asked_issue, joined, key_of, never_none, read_attribute
+from digest.expressions import ARM, RECEIVED, Absent, ExpressionEnvironment
 from digest.localized import FILTERS as WRITTEN
 
 METHODS = ("startswith", "endswith", "lower", "upper", "strip")
@@ -54,14 +54,6 @@ _COMPUTED: Mapping[type[nodes.BinExpr], type[ast.operator]] = {
 _LIMITED: Mapping[type[nodes.BinExpr], str] = {nodes.Mul: "*", nodes.Pow: "**", nodes.Mod: "%", nodes.Add: "+"}
 _JOINED: Mapping[type[nodes.BinExpr], type[ast.boolop]] = {nodes.And: ast.And, nodes.Or: ast.Or}
 _SIGNED: Mapping[type[nodes.UnaryExpr], type[ast.unaryop]] = {nodes.Neg: ast.USub, nodes.Pos: ast.UAdd}
-
-
-class NotAllowedError(ValueError):
-    """A form that no condition may have; `cure` is what to write instead."""
-
-    def __init__(self, message: str, cure: str = "") -> None:
-        self.cure = cure
-        super().__init__(message)
 
 
 class Translator:
@@ -143,7 +135,7 @@ class Translator:
 
     def _truth(self, node: nodes.Expr) -> ast.expr:
         if isinstance(node, nodes.And | nodes.Or):
-            return ast.BoolOp(_JOINED[type(node)](), list(map(self._truth, _joined(node))))
+            return ast.BoolOp(_JOINED[type(node)](), list(map(self._truth, joined(node))))
         if isinstance(node, nodes.Not):
             return ast.UnaryOp(ast.Not(), self._truth(node.node))
         if attribute := read_attribute(node):
@@ -181,7 +173,7 @@ class Translator:
             found = ast.NamedExpr(ast.Name("value", ast.Store()), self._read(attribute))
             missing = ast.Compare(found, [ast.Is()], [ast.Constant(None)])
             return ast.IfExp(missing, self._kept(Absent(name=attribute)), _name("value"))
-        key = _key(node)
+        key = key_of(node)
         if isinstance(node.node, nodes.Name) and isinstance(key, str):
             if node.node.name == "segment":
                 return self._asked(key)
@@ -204,7 +196,7 @@ class Translator:
         others = [self._value(operand.expr) for operand in node.ops]
         first = self._value(node.expr)
         attribute = read_attribute(node.expr)
-        if attribute and len(node.ops) == 1 and _never_none(node.ops[0]):
+        if attribute and len(node.ops) == 1 and never_none(node.ops[0]):
             first = self._read(attribute)  # None equals as little as what is absent
         return ast.Compare(first, operators, others)
 
@@ -212,7 +204,7 @@ class Translator:
         if isinstance(node, nodes.UnaryExpr):
             return ast.UnaryOp(_SIGNED[type(node)](), self._value(node.node))
         if isinstance(node, nodes.And | nodes.Or):
-            return ast.BoolOp(_JOINED[type(node)](), list(map(self._value, _joined(node))))
+            return ast.BoolOp(_JOINED[type(node)](), list(map(self._value, joined(node))))
         left, right = self._value(node.left), self._value(node.right)
         if type(node) in _LIMITED:
             limited = self._kept(self._environment.call_binop)
@@ -309,62 +301,6 @@ class Translator:
         ((nodes.Call,), _called),
     )
     """All that may stand in a condition."""
-
-
-def parsed(source: str) -> nodes.Expr:
-    """An expression's tree. Raises `ValueError` for one that cannot be parsed."""
-    try:
-        return parse_expression(source)
-    except RecursionError as exc:
-        raise NotAllowedError("an expression nested too deeply") from exc
-
-
-def read_attribute(node: nodes.Expr) -> str:
-    """The attribute that ``subscriber.x`` or ``subscriber["x"]`` reads; empty for anything else."""
-    if isinstance(node, nodes.Getattr | nodes.Getitem) and isinstance(node.node, nodes.Name):
-        key = _key(node)
-        return key if node.node.name == "subscriber" and isinstance(key, str) else ""
-    return ""
-
-
-def asked_issue(node: nodes.Call) -> str | None:
-    """The slug that ``received("slug")`` asks for; None for any other form of it."""
-    whole = len(node.args) == 1 and not (node.kwargs or node.dyn_args or node.dyn_kwargs)
-    slug = node.args[0].value if whole and isinstance(node.args[0], nodes.Const) else None
-    return slug if isinstance(slug, str) else None
-
-
-def issues_asked(tree: nodes.Node) -> frozenset[str]:
-    """Every slug that some ``received("slug")`` of an expression or a template asks for."""
-    calls = chain([tree] if isinstance(tree, nodes.Call) else [], tree.find_all(nodes.Call))
-    found = (asked_issue(c) for c in calls if isinstance(c.node, nodes.Name) and c.node.name == "received")
-    return frozenset(slug for slug in found if slug is not None)
-
-
-def _key(node: nodes.Getattr | nodes.Getitem) -> object:
-    if isinstance(node, nodes.Getattr):
-        return node.attr
-    return node.arg.value if isinstance(node.arg, nodes.Const) else None
-
-
-def _never_none(operand: nodes.Operand) -> bool:
-    """Whether it is an equality, or a membership, with constants of which none is None."""
-    constants = [operand.expr]
-    if operand.op in ("in", "notin"):
-        constants = operand.expr.items if isinstance(operand.expr, nodes.List | nodes.Tuple) else []
-    elif operand.op not in ("eq", "ne"):
-        return False
-    return bool(constants) and all(isinstance(c, nodes.Const) and c.value is not None for c in constants)
-
-
-def _joined(node: nodes.And | nodes.Or) -> list[nodes.Expr]:
-    """The operands of a chain of one kind, in order."""
-    found, kind = [node.right], type(node)
-    left = node.left
-    while isinstance(left, kind):
-        found.append(left.right)
-        left = left.left
-    return [left, *reversed(found)]
 
 
 def _absent_is(attempt: ast.stmt, otherwise: ast.stmt) -> ast.stmt:

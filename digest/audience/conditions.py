@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import nodes
 
 from digest.audience import values as typed
-from digest.audience.compiling import (
-    CALL_CURE,
-    METHODS,
-    RECEIVED_CURE,
-    NotAllowedError,
-    Translator,
-    asked_issue,
-    read_attribute,
-)
+from digest.audience.compiling import CALL_CURE, METHODS, RECEIVED_CURE, Translator
+from digest.audience.trees import NotAllowedError, asked_issue, read_attribute
 from digest.errors import Place, Problem, nearest
 from digest.expressions import TooDeepError, environment, parse_expression, uses
 

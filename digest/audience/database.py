@@ -248,6 +248,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
         "CREATE INDEX returned_by_subscriber ON returned (subscriber_id, at) WHERE kind = 'soft'",
+        # What is left of rows of `deliveries` and `later` that are no longer kept: how many there were of each
+        # state and reason, or of each kind (`state` is 'later'). See `digest.keeping.reducing`.
+        """
+        CREATE TABLE reduced (
+            run_id INTEGER NOT NULL REFERENCES runs (id),
+            state TEXT NOT NULL,
+            reason TEXT NOT NULL DEFAULT '',
+            number INTEGER NOT NULL,
+            PRIMARY KEY (run_id, state, reason)
+        ) WITHOUT ROWID
+        """,
     ),
 )
 

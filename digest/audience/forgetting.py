@@ -66,6 +66,7 @@ class Forgotten:
         if found:
             run("UPDATE deliveries SET reply = '' WHERE subscriber_id = ? AND reply <> ''", found)
             run("UPDATE later SET detail = '' WHERE subscriber_id = ? AND detail <> ''", found)
+            run("UPDATE returned SET subscriber_id = NULL WHERE subscriber_id = ?", found)
             run("DELETE FROM subscribers WHERE id = ?", found)  # what they agreed to, and when they left, with them
         suppressed = run("DELETE FROM suppressions WHERE address_key = ?", (address.key,)).rowcount
         asked = run("DELETE FROM signups WHERE address_key = ?", (address.key,)).rowcount

@@ -23,6 +23,7 @@ _OF_READER: Mapping[str, str] = {
     "afterwards": """
         SELECT r.slug, l.run_id AS run, l.kind, l.detail, l.at
         FROM later l JOIN runs r ON r.id = l.run_id WHERE l.subscriber_id = ? ORDER BY l.at""",
+    "returned": "SELECT kind, at FROM returned WHERE subscriber_id = ? ORDER BY at",
 }
 _OF_ADDRESS: Mapping[str, str] = {
     "suppression": "SELECT reason, note, created_at FROM suppressions WHERE address_key = ?",

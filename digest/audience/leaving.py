@@ -25,11 +25,13 @@ _DAY = 86_400_000_000  # microseconds
 class Parting:
     """What became of a reader: `kind` is ``left`` or ``back``; `changed` is false when it was so before.
 
-    `address_key` is the address's normal form, `language` the reader's or nothing, `at` in microseconds.
+    `reader` is their number, `address_key` the address's normal form, `language` theirs or nothing, `at` in
+    microseconds.
     """
 
     kind: Literal["left", "back"]
     changed: bool
+    reader: int
     address_key: str
     language: str
     at: int
@@ -56,7 +58,7 @@ def leave_within(connection: sqlite3.Connection, tokens: Sequence[str]) -> list[
             partings.append(None)
             continue
         number, key, _, language = found[token]
-        partings.append(Parting("left", number in changed, key, language, moment))
+        partings.append(Parting("left", number in changed, number, key, language, moment))
         changed.discard(number)  # of two who press the same button, one changes something
     return partings
 
@@ -78,7 +80,7 @@ def come_back_within(connection: sqlite3.Connection, token: str) -> Parting | No
         (moment, number),
     )
     connection.execute("DELETE FROM leavings WHERE subscriber_id = ?", (number,))
-    return Parting("back", True, key, language, moment)
+    return Parting("back", True, number, key, language, moment)
 
 
 def may_come_back(connection: sqlite3.Connection, token: str) -> bool:

@@ -11,9 +11,10 @@ from datetime import date
 
 from jinja2 import nodes
 
-from digest.audience.compiling import Constants, NotAllowedError, Outcomes, Translator, parsed
+from digest.audience.compiling import Constants, Outcomes, Translator
 from digest.audience.conditions import needed_segments
 from digest.audience.subscriber import Value
+from digest.audience.trees import NotAllowedError, parsed
 from digest.expressions import ExpressionEnvironment
 
 Condition = Callable[[Mapping[str, Value], "SegmentView"], bool]

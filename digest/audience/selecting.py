@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from digest.audience.compiling import issues_asked, parsed
 from digest.audience.readers import Readers, check_expression
 from digest.audience.received import Received
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
+from digest.audience.trees import issues_asked, parsed
 from digest.errors import InputError, Place
 from digest.expressions import RECEIVED
 

@@ -7,7 +7,7 @@ finds it. A mail is filed when what it says is on the disk; killed in between, i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -124,6 +124,3 @@ def local_mailbox(path: Path, shown: str) -> MaildirBox | FileBox:
 
 def _unreadable(file: Path, exc: OSError) -> InputError:
     return InputError(Problem(Place(str(file)), f"cannot be read: {exc.strerror}", code="file"))
-
-
-Opener = Callable[[], Mailbox]

@@ -51,7 +51,8 @@ class Pop3Box:
         with suppress(poplib.error_proto, OSError):
             # What is marked goes with QUIT (RFC 1939 section 6). It has its copy, whatever else has failed since.
             self._pop.quit()
-        self._pop.close()
+        with suppress(OSError):
+            self._pop.close()  # where it could not be said
 
     def _connected(self) -> poplib.POP3:
         server = self._server

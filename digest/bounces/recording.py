@@ -16,12 +16,11 @@ from typing import Literal, assert_never
 
 from digest.audience.address import parse_address
 from digest.audience.database import now, secret_key
-from digest.audience.leaving import leave_within
 from digest.audience.store import Subscribers, Suppressions
 from digest.audience.subscriber import Subscriber
 from digest.bounces.letter import Failure, Letter
 from digest.delivery.later import Kind as LaterKind
-from digest.delivery.later import record_later
+from digest.delivery.later import leave_counted, record_later
 from digest.message.identity import mark_of
 from digest.message.merge import INERT_TOKEN
 
@@ -100,8 +99,7 @@ class Recorder:
                 self._later(reader, run, "complained", moment)
                 return Recorded("complaint", reader, self._suppress(reader, "complained"))
             case "leave":
-                leave_within(self._connection, [reader.token])
-                self._later(reader, run, "unsubscribed", moment)
+                leave_counted(self._connection, [reader.token])
                 return Recorded("left", reader)
             case _:
                 assert_never(letter.kind)

@@ -26,7 +26,7 @@ Lookup = Callable[[str, str], list[str]]
 
 
 def lookup(nameserver: str | None = None) -> Lookup | None:
-    """Asks the system's resolvers, or `nameserver` (``address`` or ``address:port``); None without dnspython."""
+    """Asks the system's resolvers, or `nameserver` (see `nameserver_address`); None without dnspython."""
     try:
         import dns.exception
         import dns.resolver
@@ -34,8 +34,8 @@ def lookup(nameserver: str | None = None) -> Lookup | None:
         return None
     resolver = dns.resolver.Resolver(configure=nameserver is None)
     if nameserver is not None:
-        address, _, port = nameserver.partition(":")
-        resolver.nameservers, resolver.port = [address], int(port or 53)
+        address, resolver.port = nameserver_address(nameserver)
+        resolver.nameservers = [address]
     resolver.lifetime = PATIENCE
 
     def ask(name: str, kind: str) -> list[str]:
@@ -43,6 +43,10 @@ def lookup(nameserver: str | None = None) -> Lookup | None:
             answer = resolver.resolve(name, kind, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
             return []
+        except dns.exception.Timeout as exc:
+            raise NoAnswerError(f"{kind} of {name}, asked for {PATIENCE:.0f} s") from exc
+        except dns.resolver.NoNameservers as exc:
+            raise NoAnswerError(f"{kind} of {name}: it refused, or failed") from exc
         except dns.exception.DNSException as exc:
             raise NoAnswerError(f"{kind} of {name}: {type(exc).__name__}") from exc
         if kind == "TXT":  # strings of one record belong together (RFC 7208 section 3.3)
@@ -50,6 +54,24 @@ def lookup(nameserver: str | None = None) -> Lookup | None:
         return [record.to_text() for record in answer]
 
     return ask
+
+
+def nameserver_address(text: str) -> tuple[str, int]:
+    """Address and port of a nameserver. Raises `ValueError`.
+
+    >>> [nameserver_address(text) for text in ("9.9.9.9", "127.0.0.1:5353", "2620:fe::fe", "[::1]:5353")]
+    [('9.9.9.9', 53), ('127.0.0.1', 5353), ('2620:fe::fe', 53), ('::1', 5353)]
+    """
+    address, port = text, "53"
+    if found := re.fullmatch(r"\[([^\]]+)\]:(\d+)|([\d.]+):(\d+)", text, re.ASCII):
+        address, port = found[1] or found[3], found[2] or found[4]
+    try:
+        known = str(ip_address(address))
+    except ValueError:
+        known = ""
+    if not known or not 0 < int(port) < 65536:
+        raise ValueError(f"“{text}” is no address; write one such as 9.9.9.9 or 127.0.0.1:5353")
+    return known, int(port)
 
 
 @dataclass(frozen=True, slots=True)

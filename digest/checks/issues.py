@@ -67,7 +67,7 @@ def _issue(newsletter: Newsletter, file: Path, today: date, *, audit: bool) -> l
     if not any(p.severity == "error" for p in merged):
         audited = audit_list(newsletter, compiled, readers, today) if audit else None
         if audited is None and profile is not None:
-            audited = list(against_profile(compiled, profile))
+            audited = list(against_profile(compiled, profile, readers))
         if audited is not None:  # what real readers lack is known, so nothing is guessed from made-up ones
             merged = [*(p for p in merged if p.code != "missing-value"), *audited]
     return [

@@ -13,6 +13,7 @@ from digest.cli.options import Session, command
 from digest.delivery.sentlog import SENT_LOG
 from digest.errors import InputError, Place, Problem
 from digest.keeping.backup import back_up
+from digest.keeping.reducing import reduce_old
 
 
 @command("backup", short_help="Copy the database, safely, also while it is in use.")
@@ -27,6 +28,8 @@ def cli(session: Session, file: Path) -> None:
     if not database.exists():
         raise InputError(Problem(Place(newsletter.shown(database)), "there is no database yet", code="database"))
     with closing(open_database(database)) as connection:
+        if keep := newsletter.settings.privacy.keep_deliveries:
+            reduce_old(connection, keep)  # a copy keeps no more than the database may
         copied = back_up(connection, file)
     session.say(
         f"{copied.file}: {copied.size / 1e6:.1f} MB, {copied.subscribers} subscribers, {copied.runs} runs; it is whole"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
 
+from digest.audience.database import open_database
 from digest.bounces.collecting import Collected, collect
 from digest.bounces.mailbox import Mail
 from digest.bounces.recording import Recorded
 from digest.cli.options import Session, command
 from digest.errors import DigestError
+from digest.keeping.reducing import reduce_old
 from digest.newsletter import Newsletter
 
 _TOLD = {
@@ -46,6 +49,8 @@ def cli(session: Session, source: Path | None, dry_run: bool) -> None:
 
     collected = collect(newsletter, source, dry_run=dry_run, listen=listen)
     session.say(summary(collected) + (" (nothing was recorded)" if dry_run and collected.read else ""))
+    if source is None and not dry_run and (collected.effects["unrecognised"] or collected.effects["foreign"]):
+        session.say("Look at those under Unrecognised in the mailbox: a person may have written.")
     session.result(
         {
             "dry_run": dry_run,
@@ -73,16 +78,21 @@ def summary(collected: Collected) -> str:
     return f"{mails}: {counts}{suppressed}"
 
 
-def reading_first(warn: Callable[[str], None], log: Callable[[str], None]) -> Callable[[Newsletter], None]:
-    """What a run begins with: the mailbox is read, if there is one. One that can't be is said, and does not keep
-    the issue from its readers."""
+def tidying_first(warn: Callable[[str], None], log: Callable[[str], None]) -> Callable[[Newsletter], None]:
+    """What a run begins with: the mailbox is read, if there is one, and runs of long ago are reduced to their
+    numbers. Where that can't be it is said, and does not keep the issue from its readers."""
 
-    def read(newsletter: Newsletter) -> None:
-        if newsletter.settings.bounces.mailbox is None:
-            return
+    def tidy(newsletter: Newsletter) -> None:
         try:
-            log(f"bounces: {summary(collect(newsletter))}")
+            if newsletter.settings.bounces.mailbox is not None:
+                log(f"bounces: {summary(collect(newsletter))}")
         except DigestError as exc:
             warn(f"the bounce mailbox was not read: {exc}")
+        try:
+            if keep := newsletter.settings.privacy.keep_deliveries:
+                with closing(open_database(newsletter.database)) as connection:
+                    reduce_old(connection, keep)
+        except DigestError as exc:
+            warn(f"runs of long ago were not reduced: {exc}")
 
-    return read
+    return tidy

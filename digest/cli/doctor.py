@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from digest.checks.dns_records import nameserver_address
 from digest.checks.doctor import examine
 from digest.checks.finding import Finding
 from digest.cli.options import Session, command
@@ -29,8 +30,11 @@ def cli(session: Session, nameserver: str | None, accept_restored: bool) -> int:
     newsletter = session.newsletter()
     if accept_restored:
         return _accept(session, newsletter)
-    if nameserver is not None and not nameserver.partition(":")[2].isdigit() and ":" in nameserver:
-        raise UsageError(f"--nameserver: “{nameserver}” is no address; write one such as 9.9.9.9 or 127.0.0.1:5353")
+    if nameserver is not None:
+        try:
+            nameserver_address(nameserver)
+        except ValueError as exc:
+            raise UsageError(f"--nameserver: {exc}") from exc
     found = []
     for finding in examine(newsletter, nameserver=nameserver):
         found.append(finding)

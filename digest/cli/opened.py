@@ -19,6 +19,7 @@ from digest.newsletter import Newsletter
 def opened(session: Session) -> Iterator[tuple[Newsletter, sqlite3.Connection]]:
     """The newsletter and its database. Raises as `Newsletter.open` and `open_database` do."""
     newsletter = session.newsletter()
+    session.masks = False  # addresses are what is asked for
     with closing(open_database(newsletter.database)) as connection:
         yield newsletter, connection
 

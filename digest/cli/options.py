@@ -54,6 +54,8 @@ class Session:
     verbose: int = 0
     debug: bool = False
     answered: bool = False
+    masks: bool = False
+    """Whether addresses are printed as a***@example.com: `[privacy] log_addresses`, but where they are asked for."""
     _secrets: tuple[str, ...] = field(default_factory=_environment_secrets, repr=False)
 
     def newsletter(self, overrides: Mapping[str, object] | None = None) -> Newsletter:
@@ -62,6 +64,7 @@ class Session:
 
         newsletter = Newsletter.open(self.project, overrides)
         self._secrets += newsletter.settings.secrets()
+        self.masks = newsletter.settings.privacy.log_addresses == "masked"
         return newsletter
 
     def say(self, text: str = "") -> None:
@@ -80,11 +83,16 @@ class Session:
             self.answered = True
 
     def redacted(self, text: str) -> str:
-        """`text` without the secrets of the settings, wherever it may have picked them up."""
+        """`text` without the secrets of the settings, wherever it may have picked them up, and with addresses
+        masked where that is wanted."""
         for secret in self._secrets:
             if len(secret) > 3:
                 for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
                     text = text.replace(form, "**********")
+        if self.masks:
+            from digest.audience.address import masked
+
+            text = masked(text)
         return text
 
 

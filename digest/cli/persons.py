@@ -24,6 +24,7 @@ _TITLES = {
     "leavings": "left by the link",
     "deliveries": "messages",
     "afterwards": "came back later",
+    "returned": "mails about them in the bounce mailbox",
     "tests": "tests",
 }
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from digest.cli.apart import check_apart
-from digest.cli.bounces import reading_first
+from digest.cli.bounces import tidying_first
 from digest.cli.options import Session, command
 from digest.errors import HeldError, InputError, UsageError
 from digest.quantities import parse_duration
@@ -64,7 +64,7 @@ def due_tools(log: Callable[[str], None], warn: Callable[[str], None]) -> Tools:
     def troubled(text: str) -> None:
         warn(f"digest: {text}")
 
-    return Tools(compose=check_apart, before_start=reading_first(troubled, log), log=log)
+    return Tools(compose=check_apart, before_start=tidying_first(troubled, log), log=log)
 
 
 def span_option(name: str, text: str | None) -> timedelta | None:

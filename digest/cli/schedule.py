@@ -14,6 +14,7 @@ from digest.cli.apart import check_apart
 from digest.cli.options import Session, command
 from digest.cli.run_due import due_tools
 from digest.delivery.desk import Desk, open_desk
+from digest.delivery.guards import before_run
 from digest.errors import HeldError, InputError, Problem, UsageError
 from digest.message.merge import MergeError
 from digest.newsletter import Newsletter
@@ -119,14 +120,18 @@ def _set(session: Session, newsletter: Newsletter, issue: str, when: str) -> int
             raise InputError(Problem(None, told, f"at once: digest send {slug}", code="past"))
         moment = set_schedule(newsletter, file, wall)
         held_by = _let_go(desk, slug)
+        outlook = _outlook(desk, file)
     session.say(f"{slug}: {spoken_moment(moment)}, in {spoken(moment.at - now)}")
     if held_by:
         session.warn(f"  note: {held_by}")
     problems = list(schedule_problems(newsletter, file, now))
     for problem in problems:
         session.warn(f"  note: {problem.message} ({problem.cure})")
+    for line in _spoken_outlook(outlook, slug):
+        session.say(f"  {line}")
     answer = {"issue": slug, "at": moment.at.isoformat(), "wall": str(moment.wall), "zone": moment.zone}
-    session.result(answer | {"notes": [p.message for p in problems]})
+    notes = [problem.message for problem in problems]
+    session.result({**answer, "notes": notes, "readers": outlook.readers, "would_be_held": list(outlook.holds)})
     return 0
 
 
@@ -148,8 +153,16 @@ def _let_go(desk: Desk, slug: str) -> str:
 class _Row:
     dated: Dated
     scheduled: Scheduled
-    readers: int | None
     standing: str
+    outlook: _Outlook | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What would become of an issue now: how many `readers` (None: it can't be composed), and what would hold it."""
+
+    readers: int | None
+    holds: tuple[str, ...] = ()
 
 
 def _list(session: Session, newsletter: Newsletter, issue: str | None) -> int:
@@ -176,8 +189,7 @@ def _rows(desk: Desk, now: datetime, only: str | None) -> list[_Row]:
             continue
         scheduled = dated.scheduled(records.zones() if dated.by_reader else [])
         state = _state(dated, run.state if run else "", run.flag if run else None, records.reason(dated.slug))
-        readers = _readers(desk, dated) if state in ("ready", "draft") else None
-        rows.append(_Row(dated, scheduled, readers, state))
+        rows.append(_Row(dated, scheduled, state, _outlook(desk, dated.file) if state in ("ready", "draft") else None))
     return rows
 
 
@@ -189,28 +201,37 @@ def _state(dated: Dated, run: str, flag: str | None, reason: str) -> str:
     return dated.front.status
 
 
-def _readers(desk: Desk, dated: Dated) -> int | None:
-    """How many would get it now; None where it can't be composed."""
+def _outlook(desk: Desk, file: Path) -> _Outlook:
     try:
-        compiled, _ = check_apart(desk.newsletter, dated.file)
+        compiled, problems = check_apart(desk.newsletter, file)
         if compiled is None:
-            return None
+            return _Outlook(None)
         merger = desk.merger(compiled)
-        return sum(excluded is None and merger.gets(reader) for reader, excluded in desk.subscribers.candidates())
+        readers = sum(excluded is None and merger.gets(reader) for reader, excluded in desk.subscribers.candidates())
+        unmet = before_run(desk.newsletter, desk.runs, compiled, readers, lambda: problems) if readers else []
+        return _Outlook(readers, tuple(f"{found.guard}: {found.message}" for found in unmet))
     except (InputError, HeldError, MergeError, ChildProcessError):
-        return None
+        return _Outlook(None)
 
 
 def _say_row(session: Session, row: _Row, now: datetime) -> None:
     left = row.scheduled.at - now
     when = f"in {spoken(left)}" if left >= timedelta(0) else f"{spoken(-left)} ago"
-    readers = "has errors: digest check" if row.readers is None else f"{row.readers:,} readers"
-    draft = ", a draft: not sent by its date" if row.standing == "draft" else ""
-    known = readers if row.standing in ("ready", "draft") else row.standing
-    session.say(f"{row.dated.slug}\n  {spoken_moment(row.dated.moment)}, {when}\n  {known}{draft}")
+    known = _spoken_outlook(row.outlook, row.dated.slug) if row.outlook else [row.standing]
+    if row.standing == "draft":
+        known[0] += ", a draft: not sent by its date"
+    session.say("\n  ".join([row.dated.slug, f"{spoken_moment(row.dated.moment)}, {when}", *known]))
     if row.dated.by_reader:
         first, last = row.scheduled.at, row.scheduled.last
         session.say(f"  each reader in their own zone: from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC")
+
+
+def _spoken_outlook(outlook: _Outlook, slug: str) -> list[str]:
+    if outlook.readers is None:
+        return [f"it has errors and would be held: digest check {slug}"]
+    if not outlook.readers:
+        return [f"nobody would get it, and it would be held: digest segments {slug}"]
+    return [f"{outlook.readers:,} readers", *(f"as it is now it would be held: {why}" for why in outlook.holds)]
 
 
 def _plain(row: _Row) -> dict[str, object]:
@@ -223,5 +244,6 @@ def _plain(row: _Row) -> dict[str, object]:
         "zone": moment.zone,
         "by_reader": row.dated.by_reader,
         "status": row.standing,
-        "readers": row.readers,
+        "readers": row.outlook.readers if row.outlook else None,
+        "would_be_held": list(row.outlook.holds) if row.outlook else [],
     }

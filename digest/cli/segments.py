@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from digest.audience.compiling import issues_asked, parsed
 from digest.audience.database import open_database
 from digest.audience.exclusive import Exclusives
 from digest.audience.readers import Readers, load_readers
@@ -21,6 +20,7 @@ from digest.audience.received import Received
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber, Value
+from digest.audience.trees import issues_asked, parsed
 from digest.cli.options import Session, command
 from digest.errors import Problem
 from digest.expressions import RECEIVED

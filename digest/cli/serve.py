@@ -13,6 +13,7 @@ import click
 
 from digest.cli.apart import compose_apart
 from digest.cli.options import Session, command
+from digest.message.identity import Identity
 from digest.newsletter import Newsletter
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ def cli(session: Session, host: str | None, port: int | None, proxies: tuple[str
         postman = _postman(newsletter, confirmations, reading, writer) if confirmations else None
         app = create_app(Parts(newsletter, load_look(newsletter), reading, writer, postman))
         bound = listening.getsockname()[1]
+        leave = Identity.of(newsletter.settings).unsubscribe_pattern()
 
         def ready() -> None:
             shown = f"[{web.host}]" if ":" in web.host else web.host
             session.say(f"The pages of {newsletter.settings.newsletter.name}: http://{shown}:{bound}/")
             session.say(f"Readers come to {newsletter.settings.newsletter.base_url}/ . Ctrl+C ends it.")
+            if not leave.startswith(newsletter.settings.newsletter.base_url):
+                session.say(f"Messages name another way out than these pages: {leave} ([unsubscribe] url).")
             session.result({"address": f"http://{shown}:{bound}/", "port": bound})
             sys.stdout.flush()
 

@@ -94,7 +94,8 @@ def _all(session: Session, desk: Desk) -> None:
 
 def _one(session: Session, desk: Desk, run: Run) -> None:
     accounts = desk.accounts(run)
-    session.say(f"{run.slug}: {state_of(desk, run)}, begun {moment(run.started_at)}")
+    begun = "" if run.state == "new" else f", begun {moment(run.started_at)}"
+    session.say(f"{run.slug}: {state_of(desk, run)}{begun}")
     for line in account_lines(accounts):
         session.say(line)
     if run.overrides:
@@ -136,7 +137,8 @@ def _readers(session: Session, desk: Desk, run: Run, state: str) -> None:
     click.echo(f'{head}, "readers": [', nl=False)
     for number, entry in enumerate(entries):
         click.echo(
-            ("," if number else "") + "\n  " + session.redacted(json.dumps(_plain(entry, split), ensure_ascii=False)), nl=False
+            ("," if number else "") + "\n  " + session.redacted(json.dumps(_plain(entry, split), ensure_ascii=False)),
+            nl=False,
         )
     click.echo("\n]}")
     session.answered = True

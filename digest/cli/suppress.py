@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from digest.audience.database import open_database
 from digest.audience.editing import given_address
 from digest.audience.store import Suppressions
 from digest.audience.suppressing import import_suppressions
+from digest.cli.opened import opened
 from digest.cli.options import Session, command, group
 
 _SHOWN = 20
@@ -45,7 +45,7 @@ def import_(session: Session, file: Path, reason: str) -> int:
 
     Exit code 1 when a line holds no address; the others are suppressed.
     """
-    with closing(open_database(session.newsletter().database)) as connection:
+    with opened(session) as (_, connection):
         new, known, problems = import_suppressions(connection, file, str(file), reason)
     for problem in problems[:_SHOWN]:
         session.warn(str(problem))
@@ -85,5 +85,5 @@ for subcommand in (add, import_, remove, list_):
 
 @contextmanager
 def _suppressions(session: Session) -> Iterator[Suppressions]:
-    with closing(open_database(session.newsletter().database)) as connection:
+    with opened(session) as (_, connection):
         yield Suppressions(connection)

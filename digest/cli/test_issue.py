@@ -7,6 +7,7 @@ import click
 from digest.cli.options import Session, command, issue_argument
 from digest.delivery.outcome import Accepted, Deferred, Outcome, Unknown
 from digest.delivery.trial import Copy, outcome_name, send_test
+from digest.errors import UsageError
 
 
 @command("test", short_help="Send an issue to the test list or to addresses.")
@@ -28,6 +29,8 @@ def cli(  # noqa: PLR0913, RUF100 -- one parameter an option
     The subject is marked [Test], the reader's own links do nothing, the real run is not touched. A test
     that the relay accepted opens the way for `digest send`, as long as the issue stays as it is.
     """
+    if as_reader and every_segment:
+        raise UsageError("--as is one reader, --every-segment one of each: choose one of them")
     from digest.compose.composer import compile_issue  # what composing needs is loaded where it is used
 
     newsletter = session.newsletter()

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from digest.audience.compiling import issues_asked
 from digest.audience.conditions import needed_segments
 from digest.audience.readers import check_expression
+from digest.audience.trees import issues_asked
 from digest.compose.branches import content_of
 from digest.compose.compiled import Condition
 from digest.compose.names import asks_for_arm, issues_asked_by, names_read, segments_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from digest.compose.workspace import Workspace
 from digest.issue.model import Node
@@ -46,22 +46,34 @@ class Branches:
 
 
 def content_of(work: Workspace, nodes: Iterable[Node]) -> str:
-    """The condition of who gets any of an issue's blocks and texts; ``true`` for everybody."""
-    branches = Branches(work)
+    """The condition of who gets any of an issue's blocks and texts; ``true`` for everybody.
+
+    What stands in ``only`` is looked at one by one. Other blocks are not looked into: whoever gets one gets at
+    least its frame.
+    """
     found: dict[str, None] = {}
+    for around in _contents(work, nodes, ()):
+        if not around or "for" in around:  # a loop goes over what the issue sets, too: nobody can say
+            return "true"
+        found[" and ".join(f"({condition})" for condition in around)] = None
+    return " or ".join(found) or "true"
+
+
+def _contents(work: Workspace, nodes: Iterable[Node], outer: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Of each block and text the conditions around it."""
+    branches = Branches(work)
     for node in nodes:
         if node.kind == "statement":
             branches.step(node.text)
             continue
         if node.kind in ("notes", "rule") or (node.kind == "block" and node.text in _FRAME):
             continue
-        around = list(branches.in_force)
-        if node.attrs.get("segments"):
-            around.append(work.segments_expression(node.attrs["segments"], node.place))
-        if not around or "for" in around:  # a loop goes over what the issue sets, too: nobody can say
-            return "true"
-        found[" and ".join(f"({condition})" for condition in around)] = None
-    return " or ".join(found) or "true"
+        own = work.segments_expression(node.attrs.get("segments"), node.place)
+        around = (*outer, *branches.in_force, *([own] if own else []))
+        if node.kind == "block" and node.text == "only":
+            yield from _contents(work, node.children, around)
+        else:
+            yield around
 
 
 def _in_force(branch: Sequence[str]) -> str:

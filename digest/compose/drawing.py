@@ -1,7 +1,7 @@
 """The theme's templates and their MJML, drawn once for as long as what they are drawn from stays the same.
 
 Words of an issue are held back from both (`Workspace.hold`), so they need no drawing again when a word changes.
-A picture of the theme's own is asked for again each time: one that has changed is seen, and all are noted.
+A picture, the theme's or the issue's, is asked for again each time: one that has changed is seen, and all are noted.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class FieldReader:
                 self.work.wrong(self.block.place, told, cure, code="field")
             missing = declared.required and not values[declared.name]
             if missing and len(self.work.problems) == known:  # else it is there, and told why it can't be used
-                told = f"{self.kind.name} needs its {declared.name}: {_wanted(declared)}"
+                told = f"{self.kind.name} needs its {declared.name}: {declared.wanted}"
                 self.work.wrong(self.block.place, told, code="missing-field")
         self._left_over()
         allowed = [f.name for f in self.kind.fields.values() if f.source == "attribute"]
@@ -319,21 +319,3 @@ def _is_attribution(node: Node) -> bool:
     if node.kind != "paragraph" or not node.children or node.children[0].kind != "text":
         return False
     return bool(_DASH.match(node.children[0].text))
-
-
-def _wanted(declared: Field) -> str:
-    forms = {
-        "heading": "a heading, “## …”",
-        "quote": "a quotation, “> …”",
-        "attribution": "a line that begins with a dash, “— …”",
-        "picture": "a picture, “![what it shows](file.png)”",
-        "buttons": "a link, “[Words](https://…){.button}”",
-        "list": "a list, “- …”",
-        "items": "items, each begun by a heading “### …”",
-        "body": "a text",
-        "attribute": f'{declared.name}="…" in its braces',
-        "contents": "items in the issue’s other blocks",
-        "html": "a fence of HTML, “```html”",
-        "mjml": "a fence of MJML, “```mjml”",
-    }
-    return forms[declared.source]

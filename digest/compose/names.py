@@ -8,8 +8,9 @@ from typing import TypeGuard
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from digest.audience.compiling import RECEIVED_CURE, asked_issue, issues_asked
+from digest.audience.compiling import RECEIVED_CURE
 from digest.audience.readers import Readers
+from digest.audience.trees import asked_issue, issues_asked
 from digest.bounds import CALLABLE
 from digest.compose.compiled import Ask, Condition
 from digest.errors import Problem, nearest

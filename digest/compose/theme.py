@@ -56,6 +56,25 @@ class Field:
     default: str = ""
     linked: bool = False
 
+    @property
+    def wanted(self) -> str:
+        """What an author writes for it."""
+        forms = {
+            "heading": "a heading, “## …”",
+            "quote": "a quotation, “> …”",
+            "attribution": "a line that begins with a dash, “— …”",
+            "picture": "a picture, “![what it shows](file.png)”",
+            "buttons": "a link, “[Words](https://…){.button}”",
+            "list": "a list, “- …”",
+            "items": "items, each begun by a heading “### …”",
+            "body": "a text",
+            "attribute": f'{self.name}="…" in its braces',
+            "contents": "items in the issue’s other blocks",
+            "html": "a fence of HTML, “```html”",
+            "mjml": "a fence of MJML, “```mjml”",
+        }
+        return forms[self.source]
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -62,7 +62,8 @@ class Agenda:
 class RunReport:
     """How the run stands when the process leaves it.
 
-    `tried` readers in `seconds` by this process. `trouble` stopped it early; `away`: that was the relay, lost or gone. `next_attempt` is the moment
+    `tried` readers in `seconds` by this process. `trouble` stopped it early; `away`: that was the relay, lost or
+    not there. `next_attempt` is the moment
     of the next retry in microseconds since the epoch, or of the next reader whose time has not come: `later`
     is how many those are.
     """

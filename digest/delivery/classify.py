@@ -84,7 +84,7 @@ def classify(verb: Verb, reply: Reply) -> Outcome | Stop | None:
     >>> classify("RCPT", Reply(550, "5.1.1 no such user <ann@example.com>"))
     Bounced(code=550, enhanced='5.1.1', reply='5.1.1 no such user <address>')
     >>> classify("RCPT", Reply(451, "4.7.1 greylisted"))
-    Deferred(code=451, reply='4.7.1 greylisted')
+    Deferred(code=451, reply='4.7.1 greylisted', lost=False)
     >>> classify("MAIL", Reply(552, "too big"))
     Rejected(code=552, enhanced='', reply='too big')
     >>> classify("MAIL", Reply(550, "5.7.1 not your domain"))

@@ -136,6 +136,11 @@ class _Clerk:
         What a person asks for is looked at first, and done once they agree to the number of readers.
         """
         _obey(run)
+        if self.desk.runs.is_reduced(run.id):
+            raise HeldError(
+                f"{run.slug} was sent long ago, and it is not kept who got it ([privacy] keep_deliveries):"
+                " to send it again, make a new issue of it"
+            )
         desk, ledger = self.desk, self.desk.ledger(run)
         ledger.recover()
         if self._on_unknown == "drop":

@@ -6,8 +6,10 @@ The relay has taken them, so *accepted* never shrinks; these are counted beside 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Literal
 
+from digest.audience.leaving import Parting, leave_within
 from digest.delivery.classify import storable
 
 Kind = Literal["bounced", "complained", "unsubscribed"]
@@ -24,13 +26,13 @@ def record_later(
     One statement: it is part of the caller's transaction if there is one. Raises `sqlite3.Error`.
     """
     found = connection.execute(
-        # Run by run: a row is found by its run and its reader.
-        "SELECT max(r.id) FROM runs r WHERE (?2 IS NULL OR r.id = ?2) AND EXISTS (SELECT 1 FROM deliveries d"
+        # Run by run, for a row is found by its run and its reader: mostly the first one is it.
+        "SELECT r.id FROM runs r WHERE (?2 IS NULL OR r.id = ?2) AND EXISTS (SELECT 1 FROM deliveries d"
         " WHERE d.run_id = r.id AND d.subscriber_id = ?1 AND d.state = 'accepted'"
-        " AND (?2 IS NOT NULL OR d.updated_at <= ?3))",
+        " AND (?2 IS NOT NULL OR d.updated_at <= ?3)) ORDER BY r.id DESC LIMIT 1",
         (subscriber_id, run_id, at),
     ).fetchone()
-    if found is None or found[0] is None:
+    if found is None:
         return None
     connection.execute(
         "INSERT OR IGNORE INTO later (run_id, subscriber_id, kind, at, detail) VALUES (?, ?, ?, ?, ?)",
@@ -39,6 +41,21 @@ def record_later(
     return int(found[0])
 
 
+def leave_counted(connection: sqlite3.Connection, tokens: Sequence[str]) -> list[Parting | None]:
+    """As `leave_within`, and each who leaves by it is counted with the last issue they got."""
+    partings = leave_within(connection, tokens)
+    for parting in partings:
+        if parting and parting.changed:
+            record_later(connection, None, parting.reader, "unsubscribed", parting.at)
+    return partings
+
+
 def later_counts(connection: sqlite3.Connection, run_id: int) -> dict[str, int]:
     """How many of each kind a run has."""
-    return dict(connection.execute("SELECT kind, count(*) FROM later WHERE run_id = ? GROUP BY kind", (run_id,)))
+    return dict(
+        connection.execute(
+            "SELECT kind, sum(number) FROM (SELECT kind, count(*) AS number FROM later WHERE run_id = ?1 GROUP BY kind"
+            " UNION ALL SELECT reason, number FROM reduced WHERE run_id = ?1 AND state = 'later') GROUP BY kind",
+            (run_id,),
+        )
+    )

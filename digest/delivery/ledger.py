@@ -3,7 +3,8 @@
 States of a row, and what moves it::
 
     waiting ──▶ sending ──▶ accepted | rejected | deferred | expired | unknown | dropped
-       │           └── the process ends ──▶ unknown ──▶ (policy) waiting | dropped
+       │           ├── the process ends ──▶ unknown ──▶ (policy) waiting | dropped
+       │           └── the connection broke off before a byte had left ──▶ waiting
        ├──▶ bounced, deferred    the relay said so before the data
        ├──▶ rejected             also for a local reason: it never reached the relay
        └──▶ withdrawn            unsubscribed, suppressed, forgotten, cancelled
@@ -298,12 +299,13 @@ class Ledger:
         for state, reason, number in self._db.execute(
             "SELECT state, '', count(*) FROM deliveries WHERE run_id = ?1 AND state <> 'withdrawn' GROUP BY 1"
             " UNION ALL SELECT state, reply, count(*) FROM deliveries"
-            " WHERE run_id = ?1 AND state = 'withdrawn' GROUP BY 2",
+            " WHERE run_id = ?1 AND state = 'withdrawn' GROUP BY 2"
+            " UNION ALL SELECT state, reason, number FROM reduced WHERE run_id = ?1 AND state <> 'later'",
             (self.run_id,),
         ):
             numbers[state] = numbers.get(state, 0) + number
             if state == "withdrawn":
-                withdrawn[reason] = number
+                withdrawn[reason] = withdrawn.get(reason, 0) + number
         planned = sum(numbers.values())
         numbers.pop("withdrawn", None)
         sending = numbers.pop("sending", 0)
@@ -327,7 +329,8 @@ class Ledger:
         states = ("unknown", "sending") if state == "unknown" else (state, state)
         found = self._db.execute(
             "SELECT d.subscriber_id, s.email, d.state, d.attempts, d.next_attempt_at, d.code, d.enhanced, d.reply,"
-            " d.message_id, d.updated_at, d.relay, d.variant FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
+            " d.message_id, d.updated_at, d.relay, d.variant"
+            " FROM deliveries d LEFT JOIN subscribers s ON s.id = d.subscriber_id"
             " WHERE d.run_id = ?1 AND d.state IN (?2, ?3) AND d.subscriber_id > ?4"
             " AND (?5 = '' OR instr(lower(coalesce(s.name, '') || ' ' || s.email), lower(?5)))"
             " ORDER BY d.subscriber_id",

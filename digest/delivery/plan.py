@@ -80,7 +80,7 @@ class Planner:
 
     def _weigh(self, subscriber: Subscriber, outcomes: tuple[bool, ...]) -> None:
         get = subscriber.values.get
-        weight = len(subscriber.email) + sum(len(str(get(name, ""))) for name in self._asked)
+        weight = len(subscriber.email) + sum([len(str(get(name, ""))) for name in self._asked])
         if outcomes not in self._longest and (message := self._message(subscriber)):
             self._keep(message)
         if weight > self._longest.get(outcomes, (-1,))[0]:

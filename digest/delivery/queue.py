@@ -1,4 +1,8 @@
-"""Who comes next: rows of the ledger, claimed in memory, as messages ready to be handed over."""
+"""Who comes next: rows of the ledger, claimed in memory, as messages ready to be handed over.
+
+Where no pace is set, readers are looked up and messages made (and signed) several at a time. What was looked at
+longer than a tenth of a second ago is looked at once more before the message goes: whoever has left gets nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ _LOOKED_AHEAD = 50  # readers looked up at once
 _ASIDE_AT_MOST = 5000  # rows kept in memory because their domain has to wait; more are found again later
 _FRESH = 0.1  # seconds that a look at a reader holds
 _AT_A_TIME = 50  # rows looked at before the other tasks get their turn
-_READY = 16  # messages made at once: one after the other takes a third longer, with all else out of the caches
+_READY = 8  # messages made at once: one after the other takes a third longer, with all else out of the caches
 _KEEPS = 1.0  # seconds that a message made ahead may wait
 
 

@@ -49,14 +49,13 @@ def parts(compiled: CompiledIssue) -> list[Part]:
     Parts in a loop are left out, and so are those that hang on a name the issue sets, and a subject's.
     """
     blocks = [size for size in compiled.sizes if size.kind != "frame"]
-    found = {block.place: Part(block.kind, block.place, block.conditions) for block in blocks}
     if not blocks:
         return []
+    whole = {block.place: Part(block.kind, block.place, block.conditions) for block in blocks}
     # Of an item that stands in the contents as well, its own place decides: it comes later.
-    found |= {
-        part.place: part for part in _branches(compiled) if part.place not in found and part.place >= blocks[0].place
-    }
-    return sorted(found.values(), key=lambda part: part.place)
+    within = {part.place: part for part in _branches(compiled) if part.place >= blocks[0].place}
+    told = [part for place, part in within.items() if place not in whole or part.conditions != whole[place].conditions]
+    return sorted([*whole.values(), *told], key=lambda part: (part.place, not part.kind))
 
 
 def reach(compiled: CompiledIssue, readers: Mapping[str, int]) -> list[Reach]:

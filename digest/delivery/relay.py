@@ -15,7 +15,7 @@ The library connects, secures and logs in; then its transport is handed to `Tran
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 import aiosmtplib
@@ -83,11 +83,19 @@ class SmtpRelay:
     hello: str
     tls_context: ssl.SSLContext | None = None
     patience: float = PATIENCE_AT_THE_END
+    _trust: list[ssl.SSLContext] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """``host:port``."""
         return relay_name(self.smtp)
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """One for all connections: each would read the system's authorities for itself, half a megabyte of them."""
+        if not self._trust:
+            self._trust.append(self.tls_context or ssl.create_default_context())
+        return self._trust[0]
 
     async def connect(self) -> Connection:
         """Connects, secures, logs in. Raises `HeldError` or `LaterError`."""
@@ -156,7 +164,7 @@ class SmtpConnection:
             timeout=smtp.timeout,
             use_tls=smtp.tls == "implicit",
             start_tls=False,  # done step by step in `open`, so that an error names its verb
-            tls_context=self._relay.tls_context,
+            tls_context=None if smtp.tls == "none" else self._relay.trust,
         )
 
     async def _login(self, client: aiosmtplib.SMTP) -> None:

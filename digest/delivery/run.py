@@ -10,6 +10,7 @@ handed over is awaited and settled. How connections are made, lost and found aga
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -29,17 +30,22 @@ from digest.delivery.runs import Flag, Runs
 from digest.delivery.storage import FULL_EVERY, storage_errors
 from digest.errors import DigestError, HeldError, LaterError
 
+_ONCE_MORE_AT_MOST = 10_000  # readers: bounds the memory, and what a relay that always breaks off may cost
 _FLAG_EVERY = 0.5  # seconds: a person's flag is obeyed within one
 
 
 def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, on uvloop where that is installed (the extra ``fast``)."""
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):
+        from uvloop import new_event_loop as loop_factory
+    gc.collect()
+    gc.freeze()  # what is there now stays there: no collection need look at it again
     try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(work)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(work)
+    finally:
+        gc.unfreeze()
 
 
 @dataclass(slots=True)
@@ -177,7 +183,8 @@ class Sender:
         if not (isinstance(outcome, Deferred) and outcome.lost and connection.has_accepted):
             return False
         known = len(self._once_more)
-        self._once_more.add(job.row.subscriber_id)
+        if known < _ONCE_MORE_AT_MOST:
+            self._once_more.add(job.row.subscriber_id)
         return len(self._once_more) > known
 
     def _conclude(self) -> None:

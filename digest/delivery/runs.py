@@ -65,6 +65,10 @@ class Runs:
         """The run of this issue, if there is one."""
         return self._one("slug = ? AND state <> 'replaced'", slug)
 
+    def is_reduced(self, run_id: int) -> bool:
+        """Whether only numbers are left of it, and nobody knows any more who got it."""
+        return self._db.execute("SELECT 1 FROM reduced WHERE run_id = ? LIMIT 1", (run_id,)).fetchone() is not None
+
     def get(self, run_id: int) -> Run:
         """The run with this number. Raises `KeyError`."""
         run = self._one("id = ?", run_id)
@@ -98,6 +102,7 @@ class Runs:
         Memory stays flat, and the write lock is not held while readers are merged and counted.
         """
         self._db.execute("DROP TABLE IF EXISTS temp.planned")
+        self._db.execute("PRAGMA temp.cache_size = 50")  # pages: rows are only added at its end
         self._db.execute("CREATE TEMP TABLE planned (subscriber_id INTEGER PRIMARY KEY, variant TEXT NOT NULL)")
         self._db.execute("BEGIN")  # deferred: a temporary table needs no lock of the database
         self._db.executemany("INSERT INTO temp.planned VALUES (?, ?)", rows)

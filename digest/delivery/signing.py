@@ -52,7 +52,7 @@ class Together:
 
     def __init__(self, sign: Callable[[Message], Message]) -> None:
         self._sign = sign
-        self._helpers = min(len(os.sched_getaffinity(0)) - 1, _HELPERS_AT_MOST)
+        self._helpers = min((os.cpu_count() or 1) - 1, _HELPERS_AT_MOST)
         self._pool = ThreadPoolExecutor(max(1, self._helpers), "signing")
 
     def __call__(self, messages: Sequence[Message]) -> list[Message]:

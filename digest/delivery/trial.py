@@ -151,7 +151,7 @@ class _Casting:
         if every_variant:
             variants = self._variants()
             return [
-                Copy(goal, v.sample, f"variant {n} of {len(variants)}, {v.readers} readers")
+                Copy(goal, v.sample, f"variant {n} of {len(variants)}, {v.readers} reader{'s' * (v.readers != 1)}")
                 for goal in goals
                 for n, v in enumerate(variants, 1)
             ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from string import ascii_lowercase
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,6 +19,7 @@ from digest.errors import Place, Problem, nearest
 from digest.issue.model import FrontMatter
 
 _MOST_ARMS = 26
+_LONGEST_NAME = 100  # of a folder: many systems have no room for more than 255 bytes
 
 FREE_TEXTS = ("subject", "preheader", "title")
 """Fields in which `` #`` is far more likely a number sign than the begin of a comment."""
@@ -141,6 +143,13 @@ def _filled(node: yaml.Node) -> str:
     return value
 
 
+def _theme(node: yaml.Node) -> str:
+    value = _filled(node)
+    if len(value) > _LONGEST_NAME:
+        raise ValueError(f"the name of a theme has at most {_LONGEST_NAME} characters")
+    return value
+
+
 def _list(node: yaml.Node) -> tuple[str, ...]:
     if isinstance(node, yaml.SequenceNode):
         return tuple(_filled(item) for item in node.value)
@@ -215,7 +224,7 @@ def _arms(node: yaml.Node) -> tuple[tuple[str, int], ...]:
         count = _text(node)
         if not re.fullmatch(r"[0-9]{1,2}", count):
             raise ValueError(f"“{count}” is no number of arms (write 2, [short, long] or {{a: 80, b: 20}})")
-        parts = [(name, "1") for name in "abcdefghijklmnopqrstuvwxyz"[: int(count)]]
+        parts = [(name, "1") for name in ascii_lowercase[: int(count)] if int(count) <= _MOST_ARMS]
     for name, part in parts:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
             raise ValueError(f"“{name}” is no name of an arm: a letter, then letters, digits and underscores")
@@ -237,7 +246,7 @@ _READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "status": _status,
     "send_at": _moment,
     "timezone": _zone,
-    "theme": _filled,
+    "theme": _theme,
     "language": _language,
     "trusted": _boolean,
     "arms": _arms,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
 from string import punctuation
 
 from digest.errors import Place, Problem
@@ -60,8 +59,8 @@ class Measure:
             left = most - self._held[kind]
             held = _count(kind, text, pattern)
             if held > left:
-                *_, beyond = (found.start() for found in islice(pattern.finditer(text), left + 1))
-                place = start.at(start.line + text.count("\n", 0, beyond))
+                begin = _beyond(left, kind, text, pattern)
+                place = start.at(start.line + text.count("\n", 0, begin))
                 return Problem(place, f"more than {most:,} {kind} in one issue", "write several issues", code="size")
             self._held[kind] += held
         return None
@@ -76,9 +75,23 @@ def _count(kind: str, text: str, pattern: re.Pattern[str]) -> int:
             return text.count("\n")
         case "signs of punctuation":
             return signs(text)
-        case "table cells":
-            return sum(_cells(text, found) for found in pattern.finditer(text) if "|" in found[0])
-    return sum(1 for _ in pattern.finditer(text))
+    return sum(_worth(kind, text, found) for found in pattern.finditer(text))
+
+
+def _beyond(left: int, kind: str, text: str, pattern: re.Pattern[str]) -> int:
+    """Where in `text` there is more than what is `left`."""
+    for found in pattern.finditer(text):
+        left -= _worth(kind, text, found)
+        if left < 0:
+            return found.start()
+    raise AssertionError(f"no more {kind} than were left")
+
+
+def _worth(kind: str, text: str, found: re.Match[str]) -> int:
+    """What was found counts as one, the line under a table's titles as the cells of the table."""
+    if kind != "table cells":
+        return 1
+    return _cells(text, found) if "|" in found[0] else 0
 
 
 def _cells(text: str, delimiter: re.Match[str]) -> int:

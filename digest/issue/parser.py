@@ -159,9 +159,10 @@ class _Parser:
         """The file of that name, resolved, or what is wrong with it."""
         if not name:
             return None, 'include needs a file: ::: include {file="…"}'
-        candidates = [
-            (base / name).resolve() for base in (self.file.parent, self.root, self.root / "issues" / "shared")
-        ]
+        bases = (self.file.parent, self.root, self.root / "issues" / "shared")
+        candidates = [found for base in bases if (found := _resolved(base / name)) is not None]
+        if not candidates:
+            return None, f"“{name[:60]}” can't be the name of a file"
         inside = [c for c in candidates if c.is_relative_to(self.root)]
         if not inside:
             return None, f"“{name}” is outside the newsletter's folder"
@@ -173,6 +174,16 @@ class _Parser:
         if len(trail) > INCLUDES_DEEP:
             return None, f"includes stand inside includes more than {INCLUDES_DEEP} deep"
         return file, ""
+
+
+def _resolved(path: Path) -> Path | None:
+    """A path without links; None for one that the system has no room for, and for a link that leads to itself."""
+    try:
+        found = path.resolve()
+        found.is_file()
+    except (OSError, RuntimeError):
+        return None
+    return found
 
 
 @lru_cache(maxsize=32)

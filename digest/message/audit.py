@@ -8,7 +8,7 @@ segments that exclude each other, whose language or address is probably mistyped
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from jinja2 import nodes
@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 
 from digest.audience.exclusive import Exclusives
 from digest.audience.readers import Readers
-from digest.audience.subscriber import Subscriber, Value
+from digest.audience.subscriber import Subscriber
 from digest.errors import Place, Problem
 from digest.localized import LOCALIZED, locale_of
 from digest.message.doubtful import doubt_about, doubts
@@ -97,8 +97,9 @@ class Auditor:
         except MergeError as exc:
             self._failures[exc.problem] += 1
         self.total += 1
-        self._failures.update(self._failed(known))
-        return self._count(subscriber, known.values)
+        if failed := self._failed(known):
+            self._failures.update(failed)
+        return self._count(subscriber, known)
 
     def failures(self, subscriber: Subscriber) -> list[Problem]:
         """What would fail for one reader, in the order of the issue; nobody is counted."""
@@ -141,7 +142,8 @@ class Auditor:
             known = self._known[key] = _tried(self._merger, self._templates, subscriber)
         return known
 
-    def _count(self, subscriber: Subscriber, values: Mapping[str, Value]) -> tuple[bool, ...]:
+    def _count(self, subscriber: Subscriber, known: Subscriber) -> tuple[bool, ...]:
+        values = known.values
         self._exclusives.add(values)
         if self._languages is not None and (language := values.get("language")):
             self._languages[str(language)] += 1
@@ -152,7 +154,7 @@ class Auditor:
         except Exception:  # noqa: BLE001  # as above; of this reader nothing is known
             self._members[(True,) * (len(self._merger.compiled.segments) + 1)] += 1
         try:
-            outcomes = self._merger.variant(replace(subscriber, values=values))
+            outcomes = self._merger.variant(known)
         except MergeError:
             return ()  # a failure: it is told as one
         number, sample = self._variants.get(outcomes, (0, subscriber))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from digest.settings import Settings
 
 TOKEN = "{token}"  # noqa: S105  # the place of a reader's token in a link; no secret
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8  # five bits of every byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Identity:
 
     `sender` and `reply_to` are mailboxes (``Name <address>``), `domain` makes Message-ID and List-Id,
     `unsubscribe_url` is what the reader's token is appended to (or put in for ``{token}``), `return_path`
-    the envelope sender before VERP, `verp_key` what its marks are signed with. Empty strings stand for what is not configured.
+    the envelope sender before VERP, `verp_key` what its marks are signed with. Empty strings stand for what
+    is not configured.
 
     Raises `InputError` for a header of the settings that would make a line break.
     """
@@ -120,10 +121,10 @@ def mark_of(number: int, token: str, key: bytes) -> str:
     given again after a database was put back is another reader's.
 
     >>> mark_of(12, "tok3n", b"secret")
-    '12-m4l6r3skn5jyyqqz'
+    '12-yuzrhlcyvccg6scr'
     """
-    signature = hashlib.blake2b(f"{number}\0{token}".encode(), key=key, digest_size=10).digest()
-    return f"{number}-{base64.b32encode(signature).decode('ascii').lower()}"
+    signature = hashlib.blake2b(f"{number}\0{token}".encode(), key=key, digest_size=16).digest()
+    return f"{number}-{signature.translate(_LETTERS).decode('ascii')}"
 
 
 _MARK = re.compile(r"\+((\d{1,18})-[a-z2-7]{16})@", re.IGNORECASE)

@@ -14,8 +14,8 @@ from itertools import chain
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
-from digest.audience.compiling import read_attribute
 from digest.audience.subscriber import Value
+from digest.audience.trees import read_attribute
 from digest.expressions import ARM, RECEIVED, uses
 from digest.localized import LOCALIZED
 from digest.message import values as written

@@ -40,7 +40,7 @@ _HOISTED_ONE = " of a hoisted one"
 LINKS = ("unsubscribe", "view")
 """What ``links`` holds."""
 
-_KEPT, _KEPT_AT_MOST = 200, 2000  # characters, texts: bounds the memory of what is remembered
+_KEPT, _KEPT_AT_MOST = 200, 500  # characters, texts: bounds the memory of what is remembered
 _STATEMENTS = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
 
 MUTED = "_muted_tags"

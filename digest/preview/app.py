@@ -116,7 +116,7 @@ async def _keep_current(workbench: Workbench, live: Live) -> None:
             await wake.wait()
             wake.clear()
             # An open page asks for its own issue first; the others wait this long.
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             for slug in await run_in_threadpool(workbench.stale):
                 look = await run_in_threadpool(workbench.look, slug)
                 live.publish("looked", slug=slug)

@@ -88,7 +88,8 @@ class IssuePages:
         look = self.look(request)
         problems = self._workbench.checked(look)
         errors = sum(problem.severity == "error" for problem in problems)
-        return self._page("problems.html", look=look, problems=self.with_excerpts(problems), errors=errors)
+        file = self._workbench.newsletter.shown(look.file)
+        return self._page("problems.html", look=look, file=file, problems=self.with_excerpts(problems), errors=errors)
 
     def html(self, request: Request) -> Response:
         """The email alone, for the frame: what a reader gets, with marks, and pictures from the folder."""

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from digest.preview.csrf import TOKEN, form_of
 from digest.preview.inbox import BEHAVIOURS, Inbox, Received
+from digest.preview.issue_pages import with_local_pictures
 from digest.preview.pages import email_document, saved_as
 from digest.preview.shell import Shell
 
@@ -87,6 +88,9 @@ class MailPages:
             lambda match: base + quote(match[1], safe=""),
             message.html() or "",
         )
+        # What this newsletter publishes may not be published yet: it is shown from the folder.
+        for look in self._shell.workbench.looks():
+            html = with_local_pictures(html, look)
         return email_document(html, self._shell.port)
 
     def part(self, request: Request) -> Response:

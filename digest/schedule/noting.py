@@ -113,6 +113,7 @@ class Notes:
     ) -> None:
         """Let nothing more of an issue be sent until it is released; told once."""
         why = why.removeprefix("held, nothing was sent:\n")
+        why = why.replace("(in an emergency: ", f"(in an emergency: digest release {slug}; digest send {slug} ")
         self.desk.runs.hold(slug)
         account = f"\n\n{account_lines(accounts)}" if accounts else ""
         cure = (

@@ -81,8 +81,8 @@ class Records:
         return None if since is None else moment_at(since)
 
     def waits_since(self, run_id: int, now: datetime, *, lost: bool) -> datetime:
-        """Since when the relay takes nothing of a run. Noted the first time: `now`, or where it was `lost` in the middle
-        its last word.
+        """Since when the relay takes nothing of a run. Noted the first time: `now`, or where it was `lost` in the
+        middle its last word.
         """
         since = (self._last_change(run_id) if lost else None) or now
         self._storage.change(
@@ -214,6 +214,4 @@ class Records:
 
     def is_settled(self, key: str, now: datetime) -> None:
         """A notice was told, or is not to be."""
-        self._storage.change(
-            "UPDATE notices SET told_at = ? WHERE key = ? AND told_at IS NULL", (micros(now), key)
-        )
+        self._storage.change("UPDATE notices SET told_at = ? WHERE key = ? AND told_at IS NULL", (micros(now), key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from urllib.parse import urlsplit
 
@@ -74,7 +75,9 @@ class ArchivePages:
             title, text = "archive.private_title", "archive.private_text"
             return self._pages.notice(request, title, text, status=404, contact=True)
         head = f'<meta name="robots" content="noindex">{_icon(self._pages)}'
-        return self._email(_with_head(html, head), "private, no-store")
+        if self._issues.public(slug):  # who passes the page on passes that on, where a program does it for them
+            head += f'<link rel="canonical" href="{escape(self._pages.addresses.public(slug))}">'
+        return self._email(_page(html, head), "private, no-store")
 
     def feed(self, request: Request) -> Response:
         """The latest issues as Atom (RFC 4287); a reader of feeds that knows them is told so in a few bytes."""
@@ -138,7 +141,7 @@ def _archived(issue: PublicIssue, pages: Pages, request: Request) -> str:
         links.append((say("page.join"), pages.addresses.local("signup")))
     items = "".join(f'<a href="{escape(link)}">{escape(label)}</a>' for label, link in links)
     navigation = f'<nav class="digest-on" aria-label="{escape(newsletter.name)}">{items}</nav>'
-    return _with_end(_with_head(issue.html, "".join(more)), navigation)
+    return _page(issue.html, "".join(more), navigation)
 
 
 _NAVIGATION_STYLE = (
@@ -153,16 +156,18 @@ def _icon(pages: Pages) -> str:
     return f'<link rel="icon" type="image/svg+xml" href="{address}">'
 
 
-def _with_head(html: str, more: str) -> str:
-    """`html` with `more` at the end of its head.
+def _page(email: str, head: str, end: str = "") -> str:
+    """An email as a page: `head` at the end of its head, its content as the page's main part, and `end` after it.
 
-    >>> _with_head("<head></head><body></body>", "<meta>")
-    '<head><meta></head><body></body>'
+    >>> _page("<html><head></head><body dir='ltr'>Hello</body></html>", "<meta>", "<nav></nav>")
+    "<html><head><meta></head><body dir='ltr'><main>Hello</main><nav></nav></body></html>"
     """
-    start, found, rest = html.partition("</head>")
-    return f"{start}{more}{found}{rest}" if found else f"{more}{html}"
+    found = _HEAD_AND_BODY.search(email)
+    if found is None:
+        return f"{head}{email}{end}"
+    before, after = email[: found.start()], email[found.end() :]
+    content, _, rest = after.rpartition("</body>")
+    return f"{before}{head}{found[0]}<main>{content}</main>{end}</body>{rest}"
 
 
-def _with_end(html: str, more: str) -> str:
-    start, found, rest = html.rpartition("</body>")
-    return f"{start}{more}{found}{rest}" if found else f"{html}{more}"
+_HEAD_AND_BODY = re.compile(r"</head>\s*<body[^>]*>")

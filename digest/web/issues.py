@@ -34,7 +34,8 @@ _PICTURE = r"([A-Za-z0-9_-]+\.(?:png|jpg|gif))"
 _SENT = """
     SELECT id, slug, fingerprint, started_at, ended_at FROM runs r
     WHERE state IN ('open', 'done', 'cancelled')
-        AND EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = r.id AND d.state = 'accepted')
+        AND (EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = r.id AND d.state = 'accepted')
+            OR EXISTS (SELECT 1 FROM reduced d WHERE d.run_id = r.id AND d.state = 'accepted'))
 """
 _TEXT_OF_READER = """
     SELECT r.id, r.slug, r.fingerprint, r.started_at, r.ended_at FROM runs r
@@ -165,9 +166,6 @@ class Issues:
         earlier = row and db.execute(_TEXT_OF_READER, {"slug": sent.slug, "at": row[0]}).fetchone()
         return Sent(*earlier) if earlier else sent
 
-    def _compiled(self, sent: Sent) -> CompiledIssue | None:
-        return self._stored(sent.id)
-
     def _stored(self, number: int) -> CompiledIssue | None:
         row = self._reading.connection.execute("SELECT compiled FROM runs WHERE id = ?", (number,)).fetchone()
         try:
@@ -177,7 +175,7 @@ class Issues:
             return None
 
     def _new_merger(self, sent: Sent, today: date, *, personal: bool) -> Merger | None:
-        compiled = self._compiled(sent)
+        compiled = self._stored(sent.id)
         if compiled is None:
             return None
         identity = self._identity if personal else self._public_identity

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from digest.audience.address import AddressError, parse_address
+from digest.message.merge import INERT_TOKEN
 from digest.web import joining
-from digest.web.leave_pages import token_of
+from digest.web.leave_pages import practice_notice, token_of
 from digest.web.limits import Limits
 from digest.web.own import WishError, wishes
 from digest.web.pages import Form, Pages, first, form
@@ -66,6 +67,8 @@ class JoinPages:
     async def confirm(self, request: Request) -> Response:
         """GET: the button (scanners of mail follow every link). POST: subscribed."""
         token = token_of(request)
+        if token == INERT_TOKEN:
+            return practice_notice(self._pages, request)
         language = await run_in_threadpool(lambda: joining.is_waiting(self._reading.connection, token))
         if request.method == "POST":
             await form(request)

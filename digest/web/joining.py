@@ -101,7 +101,7 @@ def confirm(connection: sqlite3.Connection, token: str) -> Parting | None:
     )
     Forgotten(connection).readmit_within(parse_address(email))
     connection.execute("DELETE FROM signups WHERE id = ?", (number,))
-    return Parting("back", True, key, language or "", now())
+    return Parting("back", True, reader, key, language or "", now())
 
 
 def _made_active(

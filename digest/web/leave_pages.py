@@ -14,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digest.audience.leaving import come_back_within, leave_within, may_come_back
+from digest.audience.leaving import come_back_within, may_come_back
 from digest.audience.store import Subscribers
+from digest.delivery.later import leave_counted
 from digest.message.merge import INERT_TOKEN
 from digest.web.one_click import LONGEST_TOKEN
 from digest.web.pages import Pages, body
@@ -58,7 +59,7 @@ class LeavePages:
         await body(request)  # what it says is known: RFC 8058 section 3.1
         if token == INERT_TOKEN:
             return practice_notice(self._pages, request)
-        parting = await self._writer.do_item(leave_within, token)
+        parting = await self._writer.do_item(leave_counted, token)
         if parting is None:
             return unknown_notice(self._pages, request)
         return self._pages.notice(

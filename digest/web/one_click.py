@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from digest.audience.leaving import leave_within
+from digest.delivery.later import leave_counted
 from digest.errors import LaterError
 from digest.message.merge import INERT_TOKEN
 from digest.web.addresses import Way
@@ -53,7 +53,7 @@ async def leave(writer: Writer, token: str) -> tuple[int, str]:
     if token == INERT_TOKEN:
         return 200, "This was a test."
     try:
-        parting = await writer.do_item(leave_within, token)
+        parting = await writer.do_item(leave_counted, token)
     except LaterError:
         return 503, "Please come again."
     return (200, "Unsubscribed.") if parting else (404, "This link names nobody.")

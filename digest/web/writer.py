@@ -1,9 +1,9 @@
 """One thread that writes: many requests, few transactions, each answered when its own is on the disk.
 
-A request's work waits for at most `GATHER` seconds and is committed together with what came meanwhile, so that
-hundreds of them a second hold the lock of the database for a small part of the time, and a send that runs on the
-same file goes on beside them. While another process keeps the database locked, the work waits; it is never
-dropped. Whoever waits too long for an answer may leave: what was taken in is written all the same.
+Between two transactions lie `GATHER` seconds: what came meanwhile is committed together, what comes alone at once. So
+hundreds of them a second hold the lock of the database for a small part of the time, and a send that runs on the same
+file goes on beside them. While another process keeps the database locked, the work waits; it is never dropped.
+Whoever waits too long for an answer may leave: what was taken in is written all the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from digest.errors import DigestError, LaterError
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.03  # seconds
+GATHER = 0.05  # seconds
 TOGETHER = 500  # at most in one transaction
 WAITING = 20_000  # at most at a time
 PATIENCE = 20.0  # seconds that a request waits for its answer
@@ -66,7 +66,7 @@ class Writer:
         self._database = database
         self._log = database.with_name(f"{database.name}-wal")
         self._closing = closing
-        self._folded_at = 0.0
+        self._wrote_at = self._folded_at = 0.0
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stop_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -127,6 +127,7 @@ class Writer:
                 if connection is None:
                     return _fail(jobs, LaterError("the server ended before it could be written"))
                 self._write(connection, jobs)
+                self._wrote_at = time.monotonic()
                 self._fold(connection)
         finally:
             self._refuse_rest()
@@ -160,7 +161,7 @@ class Writer:
             return []
         jobs = [first]
         if not first.alone and self._stop_at == float("inf"):
-            time.sleep(GATHER)
+            time.sleep(max(0.0, self._wrote_at + GATHER - time.monotonic()))
         while len(jobs) < TOGETHER and not jobs[-1].alone:
             try:
                 job = self._queue.get_nowait()

@@ -32,6 +32,7 @@ def ann(connection: sqlite3.Connection, readers: Readers) -> int:
     run("INSERT INTO tests VALUES (1, 'one', 'f', 'ANN@example.com', 'accepted', 1700000000000000)")
     run("INSERT INTO consents VALUES (1, ?, 1700000000000000, 1700000060000000, '/join', 'I agree')", (number,))
     run("INSERT INTO leavings VALUES (?, 'active', 1700000000000000)", (number,))
+    run("INSERT INTO returned VALUES (x'01', 'soft', ?, 1700000000000000)", (number,))
     run(
         "INSERT INTO signups (token, address_key, email, page, wording, requested_at)"
         " VALUES ('t', 'ann@example.com', 'Ann@example.com', '/join', 'I agree', 1700000000000000)"
@@ -49,7 +50,7 @@ def test_everything_held_is_shown(connection: sqlite3.Connection, ann: int) -> N
     (delivery,) = found.records["deliveries"]
     assert (delivery["slug"], delivery["state"], delivery["reply"]) == ("one", "bounced", "no such user")
     assert delivery["updated_at"] == "2023-11-14T22:13:20+00:00"
-    kinds = {"suppression", "consents", "leavings", "deliveries", "afterwards", "tests", "signups"}
+    kinds = {"suppression", "consents", "leavings", "deliveries", "afterwards", "returned", "tests", "signups"}
     assert {kind for kind, rows in found.records.items() if rows} == kinds
     assert not found.forgotten
 
@@ -64,6 +65,7 @@ def test_forgetting_leaves_nothing_to_show(connection: sqlite3.Connection, ann: 
     rows = connection.execute("SELECT subscriber_id, state, reply FROM deliveries").fetchall()
     assert rows == [(ann, "bounced", "")]
     assert connection.execute("SELECT subscriber_id, kind, detail FROM later").fetchall() == [(ann, "complained", "")]
+    assert connection.execute("SELECT subscriber_id FROM returned").fetchall() == [(None,)]
     for table in ("consents", "leavings", "signups", "suppressions"):
         assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 

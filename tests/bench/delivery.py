@@ -334,7 +334,8 @@ def main() -> None:
             print(f"the usual way          {usual:10,.0f} a second; ours is {best['phase'] / usual:.1f} times as fast")
         if asked.nodemailer:
             theirs = nodemailer(roots[0], asked.nodemailer, port, min(asked.readers, 5_000))
-            print(f"nodemailer             {theirs:10,.0f} a second; ours is {best['phase'] / theirs:.1f} times as fast")
+            times = best["phase"] / theirs
+            print(f"nodemailer             {theirs:10,.0f} a second; ours is {times:.1f} times as fast")
 
 
 if __name__ == "__main__":

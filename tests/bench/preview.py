@@ -2,8 +2,8 @@
 
     python tests/bench/preview.py [SAVES]
 
-Needs Chromium. Prints the median and the slowest of SAVES (20) saves, the limit of 200 ms, and the share that
-composing takes.
+Needs Chromium. Prints the median and the slowest of SAVES (20) saves, the limit of 200 ms, and the shares: until the
+page hears of it, until it has composed and has its answer, until the picture is there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ LIMIT = 200  # milliseconds
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
 NOTE = """() => {
   window.shownAt = {};
+  const ask = window.fetch;
+  window.fetch = async (...about) => {
+    window.heard = Date.now();
+    const answer = await ask(...about);
+    if (String(about[0]).includes("?")) window.steps = [window.heard, Date.now()];
+    return answer;
+  };
   document.addEventListener("shown", () => requestAnimationFrame(() => {
     const text = document.querySelector("iframe.email:not(.coming)").contentDocument.body.textContent;
     const found = text.match(/Save-(\\d+)-/);
@@ -57,19 +64,22 @@ def main(saves: int) -> None:
             page.locator("#live[data-state=on]").wait_for()
             page.evaluate(NOTE)
             time.sleep(2)
-            taken = []
+            taken, shares = [], []
             for number in range(saves):
                 begun = 1000 * time.time()
                 file.write_text(_saved(text, f"Save-{number}-"))
                 while not (shown := page.evaluate(f"window.shownAt[{number}] || 0")):
                     time.sleep(0.01)
                 taken.append(shown - begun)
+                shares.append([moment - begun for moment in page.evaluate("window.steps")])
                 time.sleep(1)  # a person's pause: the checks of the last save are done
             browser.close()
     median = statistics.median(taken)
     print(
         f"save to picture: median {median:.0f} ms, slowest {max(taken):.0f} ms; limit {LIMIT} ms: {median / LIMIT:.2f}"
     )
+    heard, answered = (statistics.median(share) / median for share in zip(*shares, strict=True))
+    print(f"heard of: {heard:.2f} of it; answered: {answered - heard:.2f}; drawn: {1 - answered:.2f}")
     print(f"composing alone: {min(composing):.0f} ms, {min(composing) / median:.2f} of it")
 
 

@@ -17,6 +17,8 @@ from digest.audience.forgetting import Forgotten
 from digest.audience.leaving import leave_within
 from digest.audience.store import Subscribers, Suppressions
 from digest.delivery.desk import open_desk
+from digest.delivery.lock import sole_sender
+from digest.delivery.scripted import ScriptedRelay
 from digest.delivery.sentlog import SentLog
 from digest.errors import HeldError, InputError
 from digest.keeping.backup import back_up
@@ -120,6 +122,19 @@ def test_who_has_it_open_goes_on_with_the_new_one(weekly: Any, tmp_path: Path) -
         assert Subscribers(serving).count() == 1
         assert Subscribers(serving).leave(parse_address("a@example.org"), "unsubscribed")
     assert weekly.status("a@example.org") == "unsubscribed"
+
+
+def test_not_while_it_is_being_sent(weekly: Any, tmp_path: Path) -> None:
+    """A run that is under way would write into another database's rows."""
+    weekly.subscribe("a@example.org")
+    _back_up(weekly, tmp_path / "b.db")
+    with ScriptedRelay(lambda step: "451 later" if step.verb == "RCPT" else None) as relay:
+        weekly.overrides["smtp.port"] = relay.port
+        weekly.send("one")
+    with sole_sender(weekly.database, 1), pytest.raises(HeldError, match="digest hold one"):
+        restore(weekly.newsletter, tmp_path / "b.db")
+    assert weekly.accounts("one").planned == 1
+    restore(weekly.newsletter, tmp_path / "b.db")
 
 
 @pytest.mark.parametrize("ruin", ["missing", "garbage"])

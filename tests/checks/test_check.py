@@ -111,6 +111,8 @@ def test_a_named_issue_is_tried_for_the_whole_list(folder, digest) -> None:
     told = digest("check", "x", cwd=folder)
     assert told.returncode == 1
     assert "issues/x.md:6:4: error: `company` is missing for 3 of 30 readers, no fallback" in told.stdout
+    _write(folder, "All.", "---\nsubject: s\npreheader: p\ndate: 2025-09-12\naudience: received('y')\n---\n")
+    assert "x.md:1: warning: nobody would get it: its audience is none of 30" in digest("check", "x", cwd=folder).stdout
     assert "error" not in digest("check", cwd=folder).stdout  # without a name nobody's list is gone through
 
 
@@ -121,3 +123,22 @@ def test_a_clone_without_the_list_knows_its_profile(folder) -> None:
     (folder / "config" / "profile.json").write_text(json.dumps({"readers": 100, "attributes": known}))
     (line,) = [line for line in _told(folder, "x") if "missing" in line]
     assert line.startswith("issues/x.md:6:4: warning: `company` is missing for 30 of 100 readers, no fallback")
+
+
+def test_a_profile_knows_segments_that_hardly_anybody_is_in(folder) -> None:
+    """A segment of the issue whose value is no frequent one, by itself, in a list or through another, is warned of at
+    its declaration; where the profile can't tell, nothing is said."""
+    issue = folder / "issues" / "x.md"
+    names = ("enterprise", "pro", "large_teams", "paying", "beta", "dach", "chips")
+    asked = "".join(f'{{segments="{name}"}}\nText.\n\n' for name in names)
+    issue.write_text("---\nsubject: S\npreheader: P\ndate: 2025-09-12\n---\n\nAll.\n\n" + asked)
+    known = {
+        "plan": {"type": "string", "filled": 100, "values": {"free": 60, "pro": 40}},
+        "tags": {"type": "list", "filled": 0, "values": {}},
+        "interests": {"type": "list", "filled": 90, "values": {}},
+        "country": {"type": "string", "filled": 90, "values": {"FR": 90}},
+    }
+    (folder / "config" / "profile.json").write_text(json.dumps({"readers": 100, "attributes": known}))
+    found = [p for p in check(Newsletter.open(folder), "x", today=TODAY) if p.code == "rare-segment"]
+    assert {p.message.partition("“")[2].partition("”")[0] for p in found} == {"enterprise", "large_teams", "beta"}
+    assert all(p.severity == "warning" and p.place.file == "config/readers.toml" and p.place.line for p in found)

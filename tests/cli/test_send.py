@@ -279,6 +279,7 @@ def test_usage(call):
     """Options that make no sense together, and an issue that is not there, say so."""
     assert call("send", SLUG, "--override", "max_change").returncode == 2
     assert call("send", SLUG, "--out", "x").returncode == 2
+    assert call("test", SLUG, "--as", "ann@example.com", "--every-segment").returncode == 2
     assert call("send", SLUG, "--override", "nothing", "--yes").returncode == 2
     nowhere = call("send", "2025-09-12-coopetitoin")
     assert nowhere.returncode == 1

@@ -51,6 +51,7 @@ BLOCKS = [
     '::: include {file="taken.md"}\n:::',
     "| a | b |\n|---|---|\n| words | {{ subscriber.city | default('here') }} |",
     "[memo]: https://example.com/memo",
+    "::: hero\n# A headline\n\n![A clock](hero.png)\n:::",
 ]
 
 FILES = ["theme.css", "theme.toml", "blocks/story.mjml"]
@@ -156,10 +157,11 @@ def compiled(file: Path) -> str:
         return "\n".join(map(str, exc.problems))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=4, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=3, deadline=None)
 @given(edits=st.lists(EDITS, min_size=2, max_size=6))
 @example(edits=[("lines", 0, "\n\n\n"), ("words", 3, "other"), ("swap", 3, 4), ("file", "config/readers.toml", 1)])
 @example(edits=[("file", "issues/x/hero.png", 0), ("file", FILES[0], 3), ("file", FILES[2], 3)])
+@example(edits=[("front", "language", "de"), ("words", 3, "other"), ("front", "authors", "[ada]")])
 @example(edits=[("reference", 1, "A note.[^1]"), ("lines", 9, "\n[^1]: A note.\n"), ("front", "theme", "letter")])
 def test_a_changed_issue_compiles_as_in_a_new_process(repository, tmp_path_factory, cold, edits) -> None:
     """Byte for byte, after each of any changes to its text, its front matter, its theme, its pictures, the settings."""

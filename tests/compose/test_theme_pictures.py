@@ -136,7 +136,7 @@ A paragraph.
 |:-----|------:|:---------------------:|
 | a    | 1     | centred               |
 | Versicherungsgesellschaft | 1,000,000 | unbreakable_identifier_here |
-| Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaften | 2 | `a_name_of_eighty_letters_that_nothing_may_break_but_that_is_wider_than_its_column` |
+| Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaften | 2 | `a_long_name_in_code_here` |
 
 ```
 a line of code that is far too long for a telephone and has to be broken somewhere before its end

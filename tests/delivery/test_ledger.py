@@ -106,6 +106,21 @@ def test_the_mark_survives(storage, issue, tmp_path):
     other._storage.connection.close()  # the connection of this test
 
 
+def test_a_mark_can_be_taken_back(storage, issue):
+    """Where nothing was sent after all the row waits again; one that has an outcome keeps it."""
+    ledger = begin(storage, issue)
+    mark(ledger, Row(1), "<m1@x>")
+    mark(ledger, Row(2), "<m2@x>")
+    ledger.settle(Row(2), Settled("accepted"))
+    ledger.unmark(Row(1))
+    ledger.unmark(Row(2))
+    ledger.unmark(Row(3))
+    ledger.flush()
+    assert ledger.recover() == 0
+    accounts = ledger.accounts()
+    assert (accounts.accepted, accounts.waiting) == (1, accounts.planned - 1)
+
+
 def test_a_failed_mark_is_forgotten(storage, issue, tmp_path):
     """A mark that could not be committed is not made up for later; the outcomes before it are."""
     ledger = begin(storage, issue)

@@ -95,7 +95,10 @@ def test_status_and_report_by_arm(bench, compiled, scripted):
     bench.send(issue, scripted(lambda s: "451 later" if s.verb == "RCPT" and s.argument[4:-1] in late else None))
     more = (Condition("subscriber.first_name", here), *arms)
     bench.send(replace(issue, conditions=more, text=Template("New", ())), scripted(), accept_change=True, eager=True)
-    dealt = {email: arm_of(EQUAL, "one", str(token)) for email, token in bench.execute("SELECT email, token FROM subscribers")}
+    dealt = {
+        email: arm_of(EQUAL, "one", str(token))
+        for email, token in bench.execute("SELECT email, token FROM subscribers")
+    }
     connection = open_database(bench.database)
     assert record_later(connection, None, 1, "bounced", now()) == bench.run().id
     connection.close()

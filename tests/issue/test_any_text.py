@@ -53,6 +53,12 @@ def test_a_file_of_ten_megabytes_is_refused(parse) -> None:
     assert parse(b"- " * 5_000_000).problems[0].code == "size"
 
 
+def test_too_much_is_told_where_it_becomes_so(parse) -> None:
+    """At the line that is one too many."""
+    (problem,) = parse("a\n" * 11_000).problems
+    assert str(problem).startswith("issues/x.md:10005: error: more than 10,000 lines")
+
+
 def test_bytes_that_are_no_text(parse) -> None:
     """A byte that is not UTF-8 is named with its line."""
     problem = parse(b"---\nsubject: Caf\xe9\n---\ntext").problems[0]

@@ -176,6 +176,8 @@ def test_values_are_strings(parse) -> None:
         ("status: redy", "did you mean “ready”?"),
         ("language: english please", "no language"),
         ("subject: twice", "stands twice"),
+        (f"theme: {'a' * 5_000}", "at most 100 characters"),
+        ("arms: 99", "from 2 to 26 arms"),
     ],
 )
 def test_wrong_fields_name_the_right_form(parse, told, line: str, told_of: str) -> None:
@@ -202,9 +204,10 @@ def test_includes_are_parsed_in_their_place(parse, tmp_path) -> None:
     assert str(issue.problems[0].place) == "issues/shared/note.md:3:1"
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "nothing.md", "x.md"])
-def test_includes_stay_inside_and_end(parse, told, name: str) -> None:
-    """Nothing outside the folder is read, and nothing includes itself."""
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "nothing.md", "x.md", "n" * 5_000, "round"])
+def test_includes_stay_inside_and_end(parse, told, tmp_path, name: str) -> None:
+    """Nothing outside the folder is read, nothing includes itself, and no name is too much."""
+    (tmp_path / "round").symlink_to("round")
     assert len(told(parse(f'::: include {{file="{name}"}}\n:::\n'))) == 1
 
 

@@ -104,7 +104,9 @@ def test_other_sites_get_nothing(chromium: Any, site: Any) -> None:
     evil = f"""<form method="post" action="{site.url}/issues/first/unschedule"><button>Win</button></form>
       <iframe src="{site.url}/issues/first"></iframe>
       <p id="read">…</p>
-      <script>fetch("{site.url}/").then((a) => a.text()).then((t) => read.textContent = t, () => read.textContent = "no")
+      <script>
+        const say = (text) => read.textContent = text;
+        fetch("{site.url}/").then((answer) => answer.text()).then(say, () => say("no"));
       </script>"""
     context = chromium.new_context()
     try:

@@ -57,3 +57,15 @@ def test_mended_problem_goes(tab: Any, site: Any, write: Write) -> None:
     problem.wait_for()
     write(site.issue, "date: 2025-09-12", "date: 2025-09-12\npreheader: There is one now, and it says what is inside")
     problem.wait_for(state="detached")
+
+
+def test_what_stands_above_the_text_is_in_the_row(tab: Any, site: Any, write: Write) -> None:
+    """A problem of the front matter has no place in the picture: the page leads to the inbox row, from any view."""
+    write(site.issue, "preheader: What happened, and what did not\n", "")
+    site.workbench.changed([site.issue])
+    tab.goto(f"{site.url}/issues/first?show=sizes")
+    problem = tab.locator("#checks-list li").filter(has_text="preheader")
+    problem.get_by_role("button", name="Show").click()
+    tab.locator("#where").get_by_text("stands above the text").wait_for()
+    tab.locator("#where").get_by_role("link", name="the inbox row").click()
+    tab.locator(".inbox-row").first.wait_for()

@@ -87,6 +87,7 @@ class PaperRelay:
     puts_off: int = 0
     """Every so-manieth message is answered with 451."""
     is_away: bool = False
+    when_away: Callable[[], object] = lambda: None
     breaks_off: int = 0
     """From this message on, no connection holds, and no other is made."""
     _step: int = 0
@@ -98,6 +99,7 @@ class PaperRelay:
 
     def require_there(self) -> None:
         if self.is_away or (self.breaks_off and self._asked >= self.breaks_off):
+            self.when_away()
             raise LaterError(f"{self.name}: nobody answers")
 
     def is_put_off(self) -> bool:
@@ -192,9 +194,13 @@ class Bench:
 
     def run_due(self, moment: datetime | str, relay: object | None = None, **more: object) -> Done:
         """One call at a moment (in UTC), and the check of the accounts that follows each."""
-        done = run_due(self.newsletter, self.tools(moment, relay, **more))
+        done = self.call(moment, relay, **more)
         self.require_accounts()
         return done
+
+    def call(self, moment: datetime | str, relay: object | None = None, **more: object) -> Done:
+        """The call alone."""
+        return run_due(self.newsletter, self.tools(moment, relay, **more))
 
     def run_due_apart(
         self, moment: datetime, *, dies_at: int = 0, puts_off: int = 0, at_once: int = 1

@@ -24,9 +24,11 @@ def test_a_date_is_set_shown_and_taken_back(digest, sample):
     listed = digest("schedule", cwd=sample).stdout
     assert "09:00 Europe/London (08:00 UTC)" in listed
     assert " readers" in listed
+    assert "as it is now it would be held: require_test: " in listed
     answer = json.loads(digest("--json", "schedule", cwd=sample).stdout)
     assert answer["issues"][0]["at"] == "2099-09-11T08:00:00+00:00"
     assert answer["issues"][0]["readers"] > 0
+    assert answer["issues"][0]["would_be_held"][0].startswith("require_test: ")
     assert digest("unschedule", "2025", cwd=sample).returncode == 0
     assert file.read_bytes() == before.replace(b"status: ready", b"status: draft")
     assert "nothing is scheduled" in digest("schedule", cwd=sample).stdout
@@ -60,7 +62,9 @@ def test_check_says_what_is_odd_about_a_date(digest, sample):
 def test_check_says_it_beside_errors(digest, sample):
     """An issue that can't be composed has its date looked at as well."""
     file = sample / "issues/2025-09-12-coopetition/index.md"
-    file.write_text(file.read_text().replace("status: ready", "status: ready\nsend_at: 2099-03-29 01:30") + "\n::: hreo\n")
+    file.write_text(
+        file.read_text().replace("status: ready", "status: ready\nsend_at: 2099-03-29 01:30") + "\n::: hreo\n"
+    )
     done = digest("check", "2025", cwd=sample)
     assert done.returncode == 1
     assert "hreo" in done.stdout
@@ -116,6 +120,7 @@ def test_usage(digest, sample):
     for arguments in (
         ("schedule", "--crontab", "--daemon"),
         ("schedule", "--out", "x"),
+        ("doctor", "--nameserver", "nonsense"),
         ("run-due", "--deadline", "x"),
     ):
         done = digest(*arguments, cwd=sample)

@@ -144,7 +144,7 @@ def test_the_daemon_is_exact_and_stops_cleanly(due, relay):
     assert process.returncode == 0, said
     ((began, took),) = due.execute("SELECT at, (SELECT started_at FROM runs) - at FROM occurrences")
     assert 0 <= began / 1e6 - at.timestamp() < 10  # what it takes to compose on a busy machine
-    assert took >= 0
+    assert took <= 0  # it is on record before its date is marked
     assert set(copies(relay).values()) == {1}
     assert len(relay.received) == 60
 

@@ -108,10 +108,10 @@ def test_the_environment_reaches_lists_and_authors(write: Write, monkeypatch: py
 def test_a_rate_can_be_set_in_the_environment(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value that the file has as text is the same text in a variable, and wrong ones are named."""
     monkeypatch.setenv("DIGEST_SIGNUP__PER_CLIENT", "7/h")
-    assert load_settings(write(MINIMAL)).signup.per_client.count == 7
+    assert load_settings(write()).signup.per_client.count == 7
     monkeypatch.setenv("DIGEST_SIGNUP__PER_CLIENT", "seven")
     with pytest.raises(InputError, match="^DIGEST_SIGNUP__PER_CLIENT: error: signup.per_client: "):
-        load_settings(write(MINIMAL))
+        load_settings(write())
 
 
 def test_an_empty_variable_is_not_set(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

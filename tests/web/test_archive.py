@@ -32,6 +32,7 @@ def test_reader_sees_own_variant(standing: Any) -> None:
     assert PAID in paying.text
     assert f"https://news.example.com/u/{standing.tokens['pia@example.org']}" in paying.text
     assert 'name="robots" content="noindex"' in paying.text
+    assert '<link rel="canonical" href="https://news.example.com/first">' in paying.text
     assert paying.headers["Cache-Control"] == "private, no-store"
 
 
@@ -96,6 +97,7 @@ def test_issue_for_paying_readers_is_not_public(tmp_path: Path, newsletter_folde
         for path in ("/", "/first", "/feed.xml", f"/view/first/{free}"):
             assert "Three stories" not in site.http.get(path).text
         assert site.http.get("/first").content == site.http.get("/nothing").content
+        assert site.http.get(f"/view/first/{free}").content == site.http.get("/view/first/x").content
         assert PAID in site.http.get(f"/view/first/{paying}").text
 
 

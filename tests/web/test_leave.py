@@ -19,7 +19,7 @@ from digest.audience.database import open_database
 from digest.audience.leaving import Parting, leave_within
 from digest.delivery.desk import open_desk
 from digest.delivery.scripted import Answer, ScriptedRelay, Step
-from digest.errors import LaterError
+from digest.errors import InputError, LaterError
 from digest.web.writer import Writer
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -120,13 +120,13 @@ def test_every_form_of_the_link_is_served(folder: Path, serve: Any, url: str) ->
 
 
 @pytest.mark.parametrize("path", ["/{token}", "/view/{token}", "/view/a/{token}", "/u/back#{token}", "/?t={token}"])
-def test_a_form_that_cannot_be_served_is_refused(folder: Path, digest: Any, path: str) -> None:
+def test_a_form_that_cannot_be_served_is_refused(folder: Path, serve: Any, path: str) -> None:
     """A link that would be taken for another page is an error when the server starts, with one that is good."""
     url = f"https://news.example.com{path}"
-    done = digest("serve", "--port", "0", cwd=folder, DIGEST_UNSUBSCRIBE__URL=url)
-    assert done.returncode == 1
-    assert f"config/digest.toml: error: unsubscribe.url: digest serve can't answer {url}" in done.stderr
-    assert "https://news.example.com/u" in done.stderr
+    with pytest.raises(InputError) as refused, serve(folder, {"unsubscribe.url": url}):
+        pass
+    assert f"config/digest.toml: error: unsubscribe.url: digest serve can't answer {url}" in str(refused.value)
+    assert "https://news.example.com/u" in str(refused.value)
 
 
 def test_a_page_of_somebody_else_is_left_to_them(folder: Path, serve: Any) -> None:
@@ -140,6 +140,15 @@ def test_multipart_is_taken(site: Any) -> None:
     token = site.subscribe("ada@example.org")
     assert site.http.post(f"/u/{token}", files={"List-Unsubscribe": (None, "One-Click")}).status_code == 200
     assert site.status("ada@example.org") == "unsubscribed"
+
+
+def test_too_large_a_post_is_refused(site: Any) -> None:
+    """A body of megabytes is not read to its end, and nobody leaves by it."""
+    token = site.subscribe("ada@example.org")
+    for accept in ("*/*", "text/html"):
+        answer = site.http.post(f"/u/{token}", content=b"x" * 2_000_000, headers={"Accept": accept})
+        assert answer.status_code == 413
+    assert site.status("ada@example.org") == "active"
 
 
 @pytest.mark.parametrize("was", ["active", "pending", "bounced"])
@@ -195,9 +204,13 @@ def test_unknown_token_costs_the_same(site: Any) -> None:
 
 def test_inert_token(site: Any) -> None:
     """The links of tests and previews open “this was a test”, and a POST there does nothing."""
-    for path in ("/u/this-was-a-test", "/view/first/this-was-a-test", "/preferences/this-was-a-test"):
+    inert = "this-was-a-test"
+    for path in (f"/u/{inert}", f"/view/first/{inert}", *(f"/preferences/{inert}{p}" for p in ("", "/data", "/erase"))):
         assert "This was a test" in site.http.get(path).text
-    assert "This was a test" in _post(site, "/u/this-was-a-test").text
+    for path in (f"/u/{inert}", f"/u/{inert}/back", f"/preferences/{inert}", f"/preferences/{inert}/erase"):
+        for accept in ("*/*", "text/html"):
+            assert "This was a test" in site.http.post(path, headers={"Accept": accept}).text
+    assert site.execute("SELECT * FROM link_days") == []
 
 
 def test_no_answer_before_it_is_written(site: Any, eventually: Callable[..., Any]) -> None:

@@ -12,10 +12,11 @@ const panes = document.getElementById("panes");
 const where = document.getElementById("where");
 const hovered = document.getElementById("hovered");
 const reader = document.getElementById("reader");
-const { slug, csrf, editor } = main.dataset;
+const { slug, csrf, editor, file } = main.dataset;
 
 let asking = null; // the request under way
 let problems = []; // [place, severity] of what digest check says
+let sought = ""; // a place to be shown when the email is there
 
 document.documentElement.classList.add("js");
 
@@ -137,6 +138,16 @@ function prepare(frame) {
   watchHover(frame, (text) => (hovered.textContent = text));
   scrollTogether(frame);
   markProblems(frame, problems);
+  if (sought) seek(sought);
+}
+
+// Show a place in the email; what stands above an issue's text is no part of it, nor are settings.
+function seek(place) {
+  sought = "";
+  if (frames().filter((frame) => show(frame, place)).length) return where.replaceChildren();
+  if (!place.startsWith(`${file}:`)) return where.replaceChildren(`${place} is not in this picture`);
+  const row = Object.assign(document.createElement("a"), { href: wanted() + "&show=row", textContent: "the inbox row" });
+  where.replaceChildren(`${place} stands above the text: `, row, " shows subject and preheader");
 }
 
 function tellPlace(said, element) {
@@ -249,7 +260,11 @@ document.getElementById("tabs").addEventListener("click", (event) => {
 });
 document.addEventListener("click", (event) => {
   const mark = event.target.closest("[data-mark]")?.dataset.mark;
-  if (mark && !frames().filter((frame) => show(frame, mark)).length) where.textContent = `${mark} is not in this picture`;
+  if (!mark) return;
+  if (field("show") === "html") return seek(mark);
+  sought = mark;
+  controls.elements.show.value = "html";
+  refresh();
 });
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") where.replaceChildren();

@@ -1,25 +1,12 @@
-import { fetchPage, listen } from "./live.js";
+import { fetchPage, listen, oneAtATime } from "./live.js";
 
 document.documentElement.classList.add("js");
 
-let asking = null;
-let again = false;
-
 // Cards that did not change keep their miniature: only the others are exchanged.
-async function refresh() {
-  if (asking) {
-    again = true;
-    return;
-  }
-  asking = fetchPage(location.href).catch(() => null);
-  const page = await asking;
-  asking = null;
+const refresh = oneAtATime(async () => {
+  const page = await fetchPage(location.href).catch(() => null);
   if (page?.ok) show(page);
-  if (again) {
-    again = false;
-    refresh();
-  }
-}
+});
 
 function show(page) {
   const key = (card) => card.dataset.slug;

@@ -11,6 +11,24 @@ export async function fetchPage(url, options) {
   return page;
 }
 
+// `look` as a function that runs once at a time: what comes meanwhile is one more look when it is done.
+export function oneAtATime(look, pause = 0) {
+  let asking = false;
+  let again = false;
+  return async function asked() {
+    again = asking;
+    if (asking) return;
+    asking = true;
+    try {
+      await look();
+    } finally {
+      asking = false;
+      if (again) setTimeout(asked, pause);
+      again = false;
+    }
+  };
+}
+
 // Replace the content of the elements with these ids by that of `page`, where it differs.
 export function take(page, ids) {
   for (const id of ids) {
