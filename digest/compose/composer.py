@@ -239,7 +239,8 @@ class _Composer:
         try:
             head = packed(templates.draw("head.css", {})) if theme.has("head.css") else ""
             css = templates.draw("theme.css", {}) if theme.has("theme.css") else ""
-            values = {"head_css": Markup(head), "content": drawn}  # noqa: S704 - drawn by a template
+            marked = Markup(head)  # noqa: S704 - drawn by a template
+            values = {"head_css": marked, "content": drawn, "headed": "<h1" in drawn}
             layout = templates.draw("layout.mjml", values)
             icon = self._icon if all(theme.has(f"assets/icons/{name}.png") for name in NO_ICON) else None
             drawing = draw_mjml(layout, Place(theme.shown("layout.mjml")), theme.files, icon)

@@ -92,6 +92,8 @@ def test_killed_while_it_composes(due, relay):
         while not (pids := children.read_text().split()) and process.poll() is None:
             time.sleep(0.005)
         child = int(pids[0])
+        while any("run-due.lock" in str(held.readlink()) for held in Path(f"/proc/{child}/fd").iterdir()):
+            time.sleep(0.005)  # it has only just begun
         os.kill(child, signal.SIGSTOP)  # as one that never ends
         try:
             time.sleep(0.3)

@@ -110,7 +110,7 @@ def test_a_rate_can_be_set_in_the_environment(write: Write, monkeypatch: pytest.
     monkeypatch.setenv("DIGEST_SIGNUP__PER_CLIENT", "7/h")
     assert load_settings(write()).signup.per_client.count == 7
     monkeypatch.setenv("DIGEST_SIGNUP__PER_CLIENT", "seven")
-    with pytest.raises(InputError, match="^DIGEST_SIGNUP__PER_CLIENT: error: signup.per_client: "):
+    with pytest.raises(InputError, match=r"^DIGEST_SIGNUP__PER_CLIENT: error: signup.per_client: "):
         load_settings(write())
 
 
