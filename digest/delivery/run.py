@@ -38,7 +38,9 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, on uvloop where that is installed (the extra ``fast``)."""
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
-        from uvloop import new_event_loop as loop_factory
+        import uvloop
+
+        loop_factory = uvloop.new_event_loop
     gc.collect()
     gc.freeze()  # what is there now stays there: no collection need look at it again
     try:
