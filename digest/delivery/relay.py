@@ -14,9 +14,10 @@ The library connects, secures and logs in; then its transport is handed to `Tran
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, cast
 
 import aiosmtplib
 
@@ -149,10 +150,10 @@ class SmtpConnection:
             await self._login(client)
             self._take_over(client)
         except (aiosmtplib.SMTPException, OSError, ValueError) as exc:
-            client.close()
+            _abandon(client)
             self._refused(verb, exc)
         except BaseException:
-            client.close()
+            _abandon(client)
             raise
 
     def _new_client(self) -> aiosmtplib.SMTP:
@@ -232,6 +233,13 @@ class SmtpConnection:
     async def close(self) -> None:
         """QUIT, when the relay is still there; never raises."""
         await self._transactions.close()
+
+
+def _abandon(client: aiosmtplib.SMTP) -> None:
+    """Close it at once: saying goodbye in TLS could take longer than there is a loop to say it."""
+    if client.transport is not None:
+        cast(asyncio.Transport, client.transport).abort()
+    client.close()
 
 
 async def _hello(client: aiosmtplib.SMTP) -> None:
