@@ -238,7 +238,7 @@ class SmtpConnection:
 def _abandon(client: aiosmtplib.SMTP) -> None:
     """Close it at once: saying goodbye in TLS could take longer than there is a loop to say it."""
     if client.transport is not None:
-        cast(asyncio.Transport, client.transport).abort()
+        cast("asyncio.Transport", client.transport).abort()
     client.close()
 
 
