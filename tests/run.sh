@@ -3,7 +3,8 @@
 #
 # Makes its own environment in .venv-test and, as root on Debian, installs what the tests drive: a browser,
 # a mail server and the venv module. Otherwise it names what is missing, and pytest names each test it skips.
-# With --prepare it stops when the environment is ready.
+# With --prepare it stops when the environment is ready. As many tests run at once as there are processors, those of
+# one file one after the other.
 set -eu
 cd "$(dirname "$0")/.."
 venv=.venv-test
@@ -64,4 +65,4 @@ make_environment() {
 install_missing
 make_environment
 [ "${1:-}" = --prepare ] && exit 0
-PATH="$PWD/$venv/bin:$PATH" exec "$venv/bin/python" -m pytest "$@"
+PATH="$PWD/$venv/bin:$PATH" exec "$venv/bin/python" -m pytest -n auto --dist loadfile "$@"

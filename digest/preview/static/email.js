@@ -35,6 +35,10 @@ export function exchange(frame, url, done) {
   next.addEventListener(
     "load",
     () => {
+      if (!next.contentDocument) {
+        next.remove(); // the browser's own page of an error: the last picture stays
+        return;
+      }
       const { scrollX, scrollY } = frame.contentWindow ?? { scrollX: 0, scrollY: 0 };
       next.contentWindow.scrollTo(scrollX, scrollY);
       next.classList.remove("coming");
