@@ -37,6 +37,8 @@ def width_of(text: str) -> int:
     >>> width_of("é"), width_of("日本")
     (1, 4)
     """
+    if text.isascii():
+        return len(text)
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
