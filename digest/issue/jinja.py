@@ -250,7 +250,9 @@ def _line_map(lifted: str, table: TagTable) -> tuple[int, ...]:
     original = 0
     for line in lifted.split("\n"):
         lines.append(original)
-        original += 1 + sum(table.tags[t].raw.count("\n") for t in table.pattern.findall(line) if t in table.tags)
+        original += 1
+        if table.prefix in line:
+            original += sum(table.tags[t].raw.count("\n") for t in table.pattern.findall(line) if t in table.tags)
     return tuple(lines)
 
 
