@@ -7,7 +7,7 @@ A text is read piece by piece (`pieces`); a piece that was read before, in the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markdown_it.tree import SyntaxTreeNode
@@ -17,7 +17,7 @@ from digest.issue.directives import Directive, match_directives
 from digest.issue.jinja import TagTable
 from digest.issue.model import Node
 from digest.issue.order import OrderCheck
-from digest.issue.pieces import moved, pieces
+from digest.issue.pieces import has_notes, moved, paragraphs, pieces
 from digest.issue.rules import DEEPEST, environment, make_parser
 from digest.issue.tree import TreeBuilder
 from digest.memo import Memo
@@ -43,22 +43,28 @@ class _Piece:
         """Where its blocks begin and end."""
         return tuple((d.open_line, d.close_line) for d in self.directives.values())
 
+    @property
+    def block(self) -> Directive | None:
+        """The block it is, where it is nothing else."""
+        found = self.directives.get(0)
+        return found if found is not None and found.close_line == len(self.places) - 2 else None
+
+    def of(self, ranges: Sequence[tuple[int, int]], lines: Sequence[str]) -> list[_Piece]:
+        """Its pieces in those ranges of its `lines`."""
+        found = []
+        left = sorted(self.directives.values(), key=lambda d: -d.open_line)
+        for begin, end in ranges:
+            inside: dict[int, Directive] = {}
+            while left and left[-1].open_line < end:
+                d = left.pop()
+                inside[d.open_line - begin] = replace(d, open_line=d.open_line - begin, close_line=d.close_line - begin)
+            found.append(_Piece("\n".join(lines[begin:end]), self.places[begin : end + 1], inside))
+        return found
+
     def environment(self, table: TagTable, problems: list[Problem]) -> dict[str, Any]:
         """What markdown-it's rules need to know."""
         fresh = {n: Directive(d.kind, d.attrs, d.open_line, d.close_line) for n, d in self.directives.items()}
         return environment(table, self.places, fresh, problems)
-
-
-def _taken_apart(lines: Sequence[str], places: Sequence[Place], directives: Mapping[int, Directive]) -> list[_Piece]:
-    found = []
-    left = sorted(directives.values(), key=lambda d: -d.open_line)
-    for begin, end in pieces(lines, directives):
-        inside: dict[int, Directive] = {}
-        while left and left[-1].open_line < end:
-            d = left.pop()
-            inside[d.open_line - begin] = Directive(d.kind, d.attrs, d.open_line - begin, d.close_line - begin)
-        found.append(_Piece("\n".join(lines[begin:end]), places[begin : end + 1], inside))
-    return found
 
 
 class MarkdownReader:
@@ -83,9 +89,10 @@ class MarkdownReader:
         lines = text.split("\n")
         directives, problems = match_directives(lines, places)
         self.problems.extend(problems)
+        whole = _Piece(text, places, directives)
         if problems:
-            return self._parse(_Piece(text, places, directives), {})
-        parts = _taken_apart(lines, places, directives)
+            return self._parse(whole, {})
+        parts = whole.of(pieces(lines, directives), lines)
         references: References = {}
         for part in parts:
             for label, reference in self._references(part).items():
@@ -105,10 +112,33 @@ class MarkdownReader:
             nodes, line = found
             return moved(nodes, first.line - line)
         known = len(self.problems)
-        nodes = self._parse(piece, references)
+        nodes = self._read_anew(piece, references, addresses)
         if len(self.problems) == known:
             _READ.keep(key, (nodes, first.line), 10 * len(piece.text) + len(addresses))  # nodes are heavier than text
         return nodes
+
+    def _read_anew(self, piece: _Piece, references: References, addresses: str) -> tuple[Node, ...]:
+        if has_notes(piece.text):
+            return self._parse(piece, references)
+        if piece.block is not None:
+            return (self._block(piece, piece.block, references, addresses),)
+        lines = [] if piece.directives else piece.text.split("\n")
+        parts = piece.of(paragraphs(lines, self._table.prefix), lines)
+        if len(parts) < 2:
+            return self._parse(piece, references)
+        return tuple(node for part in parts for node in self._read(part, references, addresses))
+
+    def _block(self, piece: _Piece, block: Directive, references: References, addresses: str) -> Node:
+        """The node of a block, what stands in it read piece by piece."""
+        lines = piece.text.split("\n")[1:-1]
+        inside = {n - 1: replace(d, open_line=n - 1, close_line=d.close_line - 1) for n, d in piece.directives.items()}
+        del inside[-1]
+        within = _Piece("\n".join(lines), piece.places[1:-1], inside)
+        parts = within.of(pieces(lines, inside), lines) if lines else []
+        children = (node for part in parts for node in self._read(part, references, addresses))
+        node = Node("block", piece.places[0], block.kind, dict(block.attrs), tuple(children))
+        OrderCheck(self._table, self.problems).one(node)
+        return node
 
     def _references(self, piece: _Piece) -> References:
         """The link addresses that a piece defines: ``[memo]: https://…``."""

@@ -24,6 +24,12 @@ class OrderCheck:
 
     def inside(self, node: Node) -> None:
         """One node's attributes and every container below it."""
+        self.one(node)
+        for child in node.children:
+            self.inside(child)
+
+    def one(self, node: Node) -> None:
+        """One node's attributes and what stands right in it."""
         if node.kind == "image":
             self.text(node.text, "the picture's description")
         for key, value in node.attrs.items():
@@ -32,8 +38,6 @@ class OrderCheck:
             told = "a block can't begin inside a list, a quotation or a paragraph"
             self._problems.append(Problem(node.place, told, "begin it at the left margin", code="block"))
         self.siblings(node.children)
-        for child in node.children:
-            self.inside(child)
 
     def text(self, text: str, where: str) -> None:
         """One text, which is `where`."""

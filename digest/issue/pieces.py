@@ -2,7 +2,8 @@
 
 Each piece can be read by itself, given the link addresses that all of them define, and is read again only when it is
 written anew. A text in which something may reach from one piece into another (HTML of its own, code or attributes
-right before a block, footnotes) stays in one.
+right before a block, footnotes) stays in one. A piece that is a block holds pieces in its turn, one without blocks
+falls into paragraphs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from digest.errors import Place
 from digest.issue.directives import Directive
@@ -17,11 +19,20 @@ from digest.issue.model import Node
 
 _REACHES = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?:<|`{3}|~{3})")
 """How a line begins that opens HTML or code, which may go on behind an empty line."""
+_DEFINES = re.compile(r" {0,3}[:~]\s")
+"""How a definition begins: the term after it belongs to the same list."""
+_BEGINS = re.compile(r"[^\W\d_]|[\"'“”„«»‘’(]|\*\*?\w|__?\w|#")
+"""How a line begins that continues nothing which an empty line stands before."""
+
+
+def has_notes(text: str) -> bool:
+    """Whether a text may hold footnotes, which stand at its end wherever they are written."""
+    return "[^" in text or "^[" in text
 
 
 def pieces(lines: Sequence[str], directives: Mapping[int, Directive]) -> list[tuple[int, int]]:
     """The pieces of a text as ranges of its lines, in order and without a gap. `directives` are by opening line."""
-    if any("[^" in line or "^[" in line for line in lines):
+    if any(map(has_notes, lines)):
         return [(0, len(lines))]
     found: list[tuple[int, int]] = []
     position = 0
@@ -35,6 +46,24 @@ def pieces(lines: Sequence[str], directives: Mapping[int, Directive]) -> list[tu
     if not _apart(lines, position, len(lines)):
         return [(0, len(lines))]
     return [(begin, end) for begin, end in [*found, (position, len(lines))] if begin < end]
+
+
+def paragraphs(lines: Sequence[str], token: str) -> list[tuple[int, int]]:
+    """The pieces of a text without blocks, as ranges. `token` is what a Jinja statement begins with.
+
+    Cut where an empty line stands before one that begins a paragraph or a heading: those begin anew whatever was
+    before them, but for attributes that wait for them.
+    """
+    if any(_REACHES.match(line) or _DEFINES.match(line) for line in lines):
+        return [(0, len(lines))]
+    cuts = [0]
+    before = ""  # the last line that was written
+    for number, line in enumerate(lines):
+        apart = number and not lines[number - 1].strip() and not before.startswith("{")
+        if apart and _BEGINS.match(line) and not line.startswith(token):
+            cuts.append(number)
+        before = line.lstrip() or before
+    return list(pairwise([*cuts, len(lines)]))
 
 
 def _apart(lines: Sequence[str], begin: int, end: int) -> bool:

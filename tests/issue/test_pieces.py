@@ -25,7 +25,19 @@ LINES += [
 LINES += ["{% if subscriber.plan %}", "{% else %}", "{% endif %}", "{{ subscriber.city }}", "“a” -- 'b'", ":rocket:"]
 
 NOTE = "<!-- HTML of its own: a text that begins with it is not taken apart -->"
-texts = st.lists(st.sampled_from([*LINES, "", "", "::: story", ":::"]), max_size=24).map("\n".join)
+TAME = [line for line in LINES if line[:1] not in ("`", "~", "<", "{", " ") and "^" not in line]
+"""Without what reaches over: more of a text is taken apart."""
+
+
+def texts_of(lines: list[str]) -> st.SearchStrategy[str]:
+    """Texts of such lines, with an empty line here and there, and blocks that are closed."""
+    return st.lists(st.sampled_from([*lines, "", "", "::: story", ":::"]), max_size=24).map("\n".join)
+
+
+CONDITIONAL = "- item\n\n{% if subscriber.plan %}\n- item\n\n{% endif %}\n\n- item"
+tame = st.lists(st.sampled_from([*TAME, "{.pull}", CONDITIONAL]), max_size=12)
+blocks = tame.map("\n\n".join).map("::: story\n{}\n:::".format)
+texts = texts_of(LINES) | texts_of(TAME) | blocks
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
