@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
+from functools import lru_cache
 from threading import Lock
 from types import NoneType
 from typing import Any, Generic, TypeVar
@@ -72,6 +73,12 @@ class Memo(Generic[Result]):
         return found if found is not None else self.keep((text, *key), make(), 2 * len(text))
 
 
+@lru_cache(maxsize=64)
+def _compared(kind: Any) -> tuple[str, ...]:
+    """The fields by which values of a dataclass are compared."""
+    return tuple(field.name for field in fields(kind) if field.compare)
+
+
 def frozen(value: Any) -> Hashable:
     """A value as part of a key: equal keys only for values that any template draws alike.
 
@@ -81,16 +88,17 @@ def frozen(value: Any) -> Hashable:
     >>> frozen({"a": [1]}) == frozen({"a": [1]}), frozen(True) == frozen(1), frozen(Markup("a")) == frozen("a")
     (True, False, False)
     """
-    if type(value) in (str, int, date, NoneType):
+    kind: Any = type(value)
+    if kind in (str, int, date, NoneType):
         return value  # type: ignore[no-any-return] # one of these
-    if type(value) in (bool, Markup):  # equal to a number, to a text
-        return type(value), str(value)
-    if isinstance(value, Mapping):
-        return dict, tuple((key, frozen(held)) for key, held in value.items())
+    if kind in (bool, Markup):  # equal to a number, to a text
+        return kind, str(value)
+    if isinstance(value, dict | Mapping):  # most are dicts: asked first, as it takes less
+        return dict, tuple([(key, frozen(held)) for key, held in value.items()])
     if isinstance(value, list | tuple):
         return list, tuple(map(frozen, value))
     if is_dataclass(value):
-        return type(value), tuple(frozen(getattr(value, f.name)) for f in fields(value) if f.compare)
+        return kind, tuple([frozen(getattr(value, name)) for name in _compared(kind)])
     if isinstance(value, BaseModel):
-        return type(value), tuple((name, frozen(held)) for name, held in value)
-    raise TypeError(f"{type(value).__name__} is no part of a key")
+        return kind, tuple((name, frozen(held)) for name, held in value)
+    raise TypeError(f"{kind.__name__} is no part of a key")

@@ -68,7 +68,7 @@ def _contents(work: Workspace, nodes: Iterable[Node], outer: tuple[str, ...]) ->
             continue
         if node.kind in ("notes", "rule") or (node.kind == "block" and node.text in _FRAME):
             continue
-        own = work.segments_expression(node.attrs.get("segments"), node.place)
+        own = work.governing(node)
         around = (*outer, *branches.in_force, *([own] if own else []))
         if node.kind == "block" and node.text == "only":
             yield from _contents(work, node.children, around)

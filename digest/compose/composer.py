@@ -269,4 +269,6 @@ class _Composer:
     def _source(self, text: str) -> str:
         """A text with its tags as they were written, for reports."""
         tags = self.work.table.tags
+        if self.work.table.prefix not in text:
+            return text
         return self.work.table.pattern.sub(lambda m: tags[m[0]].raw, text)

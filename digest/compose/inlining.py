@@ -120,16 +120,18 @@ def _tags_around(frame: str, blocks: Mapping[str, str]) -> dict[str, str]:
 
 def _inlined_part(part: str, around: str, css: str) -> str:
     """What stands in one block, inlined."""
-    page = _inlined(f"{around}{_CUT}{part}{_CUT}", css)
+    page = _inlined(f"{around}{_CUT}{part}{_CUT}", css, head=False)
     return packed(page[page.index(_CUT) + len(_CUT) : page.rindex(_CUT)])
 
 
-def _inlined(html: str, css: str) -> str:
+def _inlined(html: str, css: str, *, head: bool = True) -> str:
+    """`html` with the rules as inline styles, with `head` those that can't be inlined in it."""
     marked = _STYLE.sub('<style data-premailer="ignore"', html)
     inlined = _Inliner(
         marked,
         css_text=[css],
         keep_style_tags=False,
+        disable_leftover_css=not head,
         strip_important=False,
         remove_classes=False,
         disable_validation=True,

@@ -159,6 +159,13 @@ def _is_text(node: nodes.Node) -> TypeGuard[nodes.Const]:
     return isinstance(node, nodes.Const) and isinstance(node.value, str)
 
 
+@lru_cache(maxsize=4096)
+def _names(tree: nodes.Template) -> frozenset[str]:
+    """Every bare name in it."""
+    return frozenset(n.name for n in tree.find_all(nodes.Name))
+
+
+@lru_cache(maxsize=256)
 def names_read(source: str) -> frozenset[str]:
     """The bare names that an expression reads."""
     tree = parse_expression(source)
@@ -190,14 +197,21 @@ def _name_cure(name: str, readers: Readers, local: frozenset[str]) -> str:
 def asks_of(tag: Tag) -> list[Ask]:
     """The reader's attributes that a tag reads; *bare* where one is printed and no `default` stands by it."""
     tree = _tree(tag)
-    covered: set[str] = set()
-    for node in tree.find_all((nodes.Filter, nodes.CondExpr)):
-        if isinstance(node, nodes.CondExpr) or (isinstance(node, nodes.Filter) and node.name == "default"):
-            covered |= _uses(node).attributes
+    covered = _covered(tree)
     return [
         Ask(name, tag.place, bare=tag.kind == "print" and name not in covered)
         for name in sorted(_uses(tree).attributes)
     ]
+
+
+@lru_cache(maxsize=4096)
+def _covered(tree: nodes.Template) -> frozenset[str]:
+    """The attributes that something stands in for where a reader has none."""
+    covered: set[str] = set()
+    for node in tree.find_all((nodes.Filter, nodes.CondExpr)):
+        if isinstance(node, nodes.CondExpr) or (isinstance(node, nodes.Filter) and node.name == "default"):
+            covered |= _uses(node).attributes
+    return frozenset(covered)
 
 
 def segments_of(tag: Tag) -> frozenset[str]:
@@ -211,7 +225,6 @@ def conditions_of(tags: Iterable[Tag], local: frozenset[str]) -> list[Condition]
     for tag in tags:
         if tag.kind in ("if", "elif"):
             source = " ".join(tag.source.split()).split(" ", 1)[1]
-            names = {n.name for n in _tree(tag).find_all(nodes.Name)}
-            if not names & local:
+            if not local & _names(_tree(tag)):
                 found.setdefault(source, Condition(source, tag.place))
     return list(found.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from digest.compose.branches import Branches
@@ -20,7 +20,7 @@ class NoteConditions:
 
     def gather(self, nodes: Sequence[Node]) -> dict[str, str]:
         """For each note's number the expression of who gets it, empty for everyone."""
-        if any(n.kind == "notes" for top in nodes for n in _blocks(top)):  # without notes there are no references
+        if _has_notes(nodes):  # else there are no references
             self._siblings(nodes, ())
         return {
             number: "" if "" in sources else " or ".join(f"({s})" for s in dict.fromkeys(sources))
@@ -35,7 +35,7 @@ class NoteConditions:
                 branches.step(node.text)
                 continue
             inner = (*around, *branches.in_force)
-            if segments := self.work.segments_expression(node.attrs.get("segments"), node.place):
+            if segments := self.work.governing(node):
                 inner = (*inner, segments)
             if node.kind == "note_ref":
                 self._reference(node, inner)
@@ -63,9 +63,6 @@ class NoteConditions:
         self.found.setdefault(node.attrs["number"], []).append(source)
 
 
-def _blocks(node: Node) -> Iterator[Node]:
-    """A node, and what stands in it where it is a block: texts that were taken in have their notes there."""
-    yield node
-    if node.kind == "block":
-        for child in node.children:
-            yield from _blocks(child)
+def _has_notes(nodes: Iterable[Node]) -> bool:
+    """Whether footnotes stand among them, or in a block: there texts that were taken in have theirs."""
+    return any(n.kind == "notes" or (n.kind == "block" and _has_notes(n.children)) for n in nodes)

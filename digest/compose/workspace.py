@@ -168,15 +168,18 @@ class Workspace:
 
     def condition(self, node: Node) -> tuple[str, str]:
         """Markers around what ``segments="…"`` governs: begin and end, both empty without one."""
-        source = self.segments_expression(node.attrs.get("segments"), node.place)
+        source = self.governing(node)
         if not source:
             return "", ""
         return self.statement("if", f"if {source}", node.place), self.statement("endif", "endif", node.place)
 
-    def segments_expression(self, written: str | None, place: Place) -> str:
+    def governing(self, node: Node) -> str:
+        """The condition that ``segments="…"`` puts a node under, as an expression; empty without one."""
+        written = node.attrs.get("segments")
+        return "" if written is None else self.segments_expression(written, node.place)
+
+    def segments_expression(self, written: str, place: Place) -> str:
         """``pro, !free`` as an expression: a comma is "or", ``!`` is "not". Unknown segments are noted."""
-        if written is None:
-            return ""
         parts = [part.strip() for part in written.split(",")]
         terms = []
         for part in parts:

@@ -33,6 +33,8 @@ def _drawn_nonce() -> str:
     return "".join(secrets.choice("abcdef") for _ in range(12))
 
 
+_NO_TAG = Tag("", "print", "", "", Place(""))
+"""What a token stands for that is none of a tag."""
 _NONCE = _drawn_nonce()
 """Of this process: nobody who writes a text, also one that is taken in, can know it. It never reaches a result."""
 
@@ -70,7 +72,7 @@ class TagTable:
         """A new token. `letter` tells people what it stands for (E expression, S statement, H HTML)."""
         token = f"{self.prefix}{letter}{self._counts[letter]:04d}qZ"
         self._counts[letter] += 1
-        self.tags[token] = Tag(token, "print", "", "", Place(""))
+        self.tags[token] = _NO_TAG
         return token
 
     def add(self, kind: TagKind, source: str, place: Place, raw: str = "", letters: str = "ES") -> str:
@@ -180,12 +182,20 @@ def _length(text: str) -> tuple[int, str | None]:
     """How long the tag at the start of `text` is (0: not closed), by Jinja's own lexer."""
     blank = _BLANK.search(text)
     chunk = text[: blank.start()] if blank else text
-    if ("}}" if chunk.startswith("{{") else "%}") not in chunk:
+    closing = chunk.find("}}" if chunk.startswith("{{") else "%}")
+    if closing < 0:
         return 0, None
     if chunk.startswith("{%"):  # `raw` would switch the lexer's state: read statements by their end alone
         found = _STATEMENT.match(chunk)
         if found and found[1] not in STATEMENTS:
             return found.end(), None
+    length, _ = _lexed(chunk[: closing + 2])
+    return (length, None) if length else _lexed(chunk)  # the first closing sign may stand in a text
+
+
+@lru_cache(maxsize=2048)
+def _lexed(chunk: str) -> tuple[int, str | None]:
+    """How long the tag is that `chunk` begins with, by Jinja's own lexer."""
     total = 0
     try:
         for _, kind, value in environment().lexer.tokeniter(chunk, None):

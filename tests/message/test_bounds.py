@@ -189,7 +189,7 @@ words = st.sampled_from(
 
 
 @given(st.lists(words, min_size=1, max_size=9).map("".join))
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=400, deadline=20_000)
 def test_any_expression_is_written_or_refused(workshop: Any, source: str) -> None:
     """Whatever is put together from the language's words: a text of some length, or a refusal with a place."""
     for whole in (f"{{{{ {source} }}}}", f"{{% if {source} %}}1{{% endif %}}"):
