@@ -14,10 +14,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from digest.errors import HeldError
+from digest.files import sync_path
 
 Record = Mapping[str, Any]
 
@@ -50,18 +52,14 @@ class Journal:
                 is_new = os.fstat(descriptor).st_size == 0
                 _add(descriptor, lines)
             if is_new:
-                sync_folder(self.file.parent)
+                sync_path(self.file.parent)
         except OSError as exc:
             raise HeldError(f"{self.file} can't be written: {exc.strerror or exc}; nothing goes on without it") from exc
 
     def sync(self) -> None:
         """Wait until all that was added is on the disk. Raises `HeldError`."""
         try:
-            descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_path(self.file)
         except OSError as exc:
             raise HeldError(f"{self.file} can't be put on the disk: {exc.strerror or exc}") from exc
 
@@ -82,13 +80,9 @@ class Journal:
         return Contents(tuple(records), tuple(broken))
 
 
-def sync_folder(folder: Path) -> None:
-    """Make sure that a file made or replaced in `folder` is found there after a power cut. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def stamp() -> str:
+    """This moment, to the second, in UTC (RFC 3339): ``2025-09-12T08:00:00Z``."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from digest.errors import InputError, Place, Problem, nearest
 from digest.settings import SETTINGS_FILE, Settings, load_settings
@@ -40,6 +42,11 @@ class Newsletter:
     def database(self) -> Path:
         """The file of the database."""
         return self.root / self.settings.database.removeprefix("sqlite:///")
+
+    @property
+    def today(self) -> date:
+        """The date in the newsletter's own zone."""
+        return datetime.now(ZoneInfo(self.settings.newsletter.timezone)).date()
 
     def shown(self, path: Path) -> str:
         """`path` as messages name it: relative to the folder where it lies inside, with forward slashes."""

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
         values = (self.smtp.password, *relays, self.bounces.password, self.dkim.key)
         return tuple(v.get_secret_value() for v in values if v is not None)
 
+    def without_secrets(self, text: str) -> str:
+        """`text` with “…” in the place of each secret value: for what is read by others than its reader."""
+        for secret in filter(None, self.secrets()):
+            text = text.replace(secret, "…")
+        return text
+
 
 def load_settings(root: Path, overrides: Mapping[str, object] | None = None) -> Settings:
     """The settings of the newsletter in `root`.

@@ -10,7 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "digest"
 
-FOUNDATION = {"errors", "expressions", "journal", "quantities", "sections", "settings", "toml", "newsletter"}
+FOUNDATION = {
+    "errors",
+    "expressions",
+    "files",
+    "journal",
+    "listening",
+    "quantities",
+    "sections",
+    "settings",
+    "toml",
+    "newsletter",
+}
 COMPILED = "compose.compiled"  # what composing ends in is what merging begins with
 
 LANGUAGE = {"expressions", "bounds", "localized"}  # of issues and segments
@@ -23,7 +34,7 @@ MAY_IMPORT = {
     "keeping": {*FOUNDATION, "audience", "delivery"},
     "message": {"errors", *LANGUAGE, "sections", "settings", "audience", COMPILED},
     "delivery": {*FOUNDATION, "audience", "message", COMPILED, "compose.pictures"},
-    "checks": {*FOUNDATION, "audience", "compose", "message", "delivery", "schedule.planned"},
+    "checks": {*FOUNDATION, "audience", "compose", "message", "delivery", "schedule.planned", "web.addresses"},
     "preview": {*FOUNDATION, "issue", "audience", "compose", "message", "delivery", "checks", "schedule.hands"},
     "schedule": {*FOUNDATION, "issue", "audience", "message", "delivery", COMPILED},
     "web": {

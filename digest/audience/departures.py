@@ -3,8 +3,8 @@
 A database can be put back to an earlier day; who left since then stays away all the same. So whoever is no longer
 written to (unsubscribed, bounced, complained, suppressed, forgotten) or is again, by whatever way, is noted there
 before the transaction is committed, and on the disk before anybody is told. No way out can be missed: the changes are
-gathered by triggers of the connection, which are gone with it, and written down by those who commit
-(`digest.audience.database.writing`, `digest.delivery.storage.Storage.transaction`, the writer of the pages).
+gathered by triggers of the connection, which are gone with it, and written down by those who commit: `transaction`
+and `digest.audience.database.writing`.
 
 A line holds a keyed hash of the address and nothing else that names anybody. The key is made with the database and is
 in every backup of it; each line names its key, so that those of another database are told from one's own.
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from digest.journal import Journal, Record
+from digest.journal import Journal, Record, stamp
 
 JOURNAL = "left.log"
 
@@ -80,6 +80,25 @@ def watch(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that holds the write lock from its start; rolled back when its body raises.
+
+    Who left or came back in it is in the journal before it is committed, and on the disk before it is over. Raises
+    what SQLite raises, and `HeldError` as `record` does.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        settle = record(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    settle()
+
+
 def record(connection: sqlite3.Connection) -> Callable[[], None]:
     """Write down who left or came back in this transaction; to be called right before its commit.
 
@@ -95,7 +114,7 @@ def record(connection: sqlite3.Connection) -> Callable[[], None]:
         return _nothing
     discard(connection)
     key = hash_key(connection)
-    name, at = key_name(key), datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    name, at = key_name(key), stamp()
     journal = Journal(file)
     journal.extend(
         {

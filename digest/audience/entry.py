@@ -24,13 +24,18 @@ class Reject:
     value: str
     reason: str
 
+    @property
+    def message(self) -> str:
+        """All but the place, in words."""
+        what = f"{self.column} “{self.value}” " if self.column else ""
+        return f"{what}{self.reason}"
+
     def __str__(self) -> str:
         """
         >>> str(Reject(Place("a.csv", 3, 2), "plan", "gold", "is not among the declared values"))
         'a.csv:3:2: plan “gold” is not among the declared values'
         """
-        what = f"{self.column} “{self.value}” " if self.column else ""
-        return f"{self.place}: {what}{self.reason}"
+        return f"{self.place}: {self.message}"
 
 
 class Row(NamedTuple):  # the cheapest frozen value: a million of them are made

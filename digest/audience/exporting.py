@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
 
 from digest.audience.foreign import WRITTEN, Foreign
 from digest.audience.readers import Readers
-from digest.audience.values import from_json, text_of
+from digest.audience.values import are_plain, from_json, text_of
 
 FORMATS = ("csv", "jsonl", *WRITTEN)
 _BUILT_IN = (
@@ -169,8 +168,7 @@ def _foreign_cells(
 
 def _labels(tags: tuple[str, ...], foreign: Foreign) -> str:
     """Tags as a list within the cell: Mailchimp quotes each, the others only split at commas."""
-    plain = not any(re.search(r'^["\[]|[,;]|^\s|\s$', tag) for tag in tags)
-    if plain and not foreign.name.startswith("Mailchimp"):
+    if are_plain(tags) and not foreign.name.startswith("Mailchimp"):
         return ",".join(tags)
     line = io.StringIO()
     csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="").writerow(tags)

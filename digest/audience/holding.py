@@ -44,6 +44,16 @@ class Holding:
     def __bool__(self) -> bool:
         return bool(self.subscriber or self.forgotten or any(self.records.values()))
 
+    def to_dict(self) -> dict[str, Any]:
+        """As one object, in which each kind of record has its name; of a suppression there is one, or null."""
+        return {
+            "subscriber": self.subscriber,
+            "attributes": self.attributes,
+            **self.records,
+            "suppression": next(iter(self.records["suppression"]), None),
+            "forgotten": self.forgotten,
+        }
+
 
 def holding(connection: sqlite3.Connection, address: Address) -> Holding:
     """All that is held on the person at this address, however it is spelled."""

@@ -26,13 +26,14 @@ from typing import Any, TextIO
 
 from digest.audience.entry import Reject, Row
 from digest.audience.forgetting import Forgotten
+from digest.audience.private import private_file
 from digest.audience.readers import Readers
 from digest.audience.rows import RowReader
 from digest.audience.staging import Effect, Staging, staging
 from digest.audience.survey import Column, Survey
 from digest.audience.tables import REJECTED_COLUMNS, Record, Table
 from digest.audience.values import shortened
-from digest.errors import HeldError, InputError, Place, Problem
+from digest.errors import HeldError
 
 SHOWN = 20
 """Rejects a report carries; all of them are in the rejects file."""
@@ -264,18 +265,11 @@ class _Rejects:
             return None
         suffix = "jsonl" if self.table.is_json else "csv"
         file = self.list_file.with_name(f"{self.list_file.name}.rejects.{suffix}")
-        partial = file.with_name(f".{file.name}.partial")
         self.stream.seek(0)
-        try:
-            partial.unlink(missing_ok=True)
-            partial.touch(mode=0o600, exist_ok=False)
-            with partial.open("w", encoding="utf-8", newline="") as stream:
-                if not self.table.is_json:
-                    self._table_row(stream, [*REJECTED_COLUMNS, *self.table.columns])
-                shutil.copyfileobj(self.stream, stream)
-            partial.replace(file)
-        except OSError as exc:
-            raise InputError(Problem(Place(str(file)), f"cannot be written: {exc.strerror}", code="file")) from exc
+        with private_file(file) as stream:
+            if not self.table.is_json:
+                self._table_row(stream, [*REJECTED_COLUMNS, *self.table.columns])
+            shutil.copyfileobj(self.stream, stream)
         return file
 
     def _table_row(self, stream: TextIO, cells: list[Any]) -> None:

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from digest.audience.entry import Reject, Row
+from digest.audience.entry import Row
 from digest.audience.readers import Readers
 from digest.audience.rows import RowReader
 from digest.audience.store import built_in_values, new_token
@@ -29,7 +29,7 @@ def read_list(file: Path, shown: str, readers: Readers) -> list[Subscriber]:
     for record in table.records():
         row = reader.read(record, table)
         if isinstance(row, list):
-            problems += [_problem(reject) for reject in row]
+            problems += [Problem(reject.place, reject.message, code="row") for reject in row]
         elif row.address.key in found:
             problems.append(Problem(table.place(record.line), f"{row.address.text} is there already", code="row"))
         else:
@@ -54,8 +54,3 @@ def subscriber_of(row: Row) -> Subscriber:
     )
     values |= {name: from_json(raw) for name, raw in json.loads(row.attributes).items() if raw is not None}
     return Subscriber(0, new_token(), row.address.text, "active", values)
-
-
-def _problem(reject: Reject) -> Problem:
-    what = f"{reject.column} “{reject.value}” " if reject.column else ""
-    return Problem(reject.place, f"{what}{reject.reason}", code="row")

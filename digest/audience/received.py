@@ -7,10 +7,12 @@ primary key, and few blocks are kept. A pass over a million readers holds some t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Self
 
 from digest.audience.subscriber import Subscriber
+from digest.audience.trees import issues_asked, parsed
 from digest.expressions import RECEIVED
 
 _BLOCK = 1000  # numbers of subscribers looked up together
@@ -26,6 +28,11 @@ class Received:
         query = f"SELECT id, slug FROM runs WHERE slug IN ({marks}) ORDER BY slug, id"  # noqa: S608 -- marks only
         self._runs: list[tuple[int, str]] = connection.execute(query, tuple(slugs)).fetchall() if slugs else []
         self._blocks: dict[int, dict[int, tuple[str, ...]]] = {}
+
+    @classmethod
+    def asked_by(cls, connection: sqlite3.Connection, expressions: Iterable[str]) -> Self:
+        """For the issues that these expressions ask for. Raises `ValueError` for one that cannot be parsed."""
+        return cls(connection, sorted({slug for source in expressions for slug in issues_asked(parsed(source))}))
 
     def __call__(self, number: int) -> tuple[str, ...]:
         """The slugs of those the relay accepted for this subscriber, sorted."""

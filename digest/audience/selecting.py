@@ -12,9 +12,7 @@ from digest.audience.received import Received
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
-from digest.audience.trees import issues_asked, parsed
 from digest.errors import InputError, Place
-from digest.expressions import RECEIVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,10 @@ def _membership(
         raise InputError(wrong)
     segments = Segments(readers.segments, today)
     condition = segments.condition(source)
-    asked = {slug for text in (source, *readers.segments.values()) for slug in issues_asked(parsed(text))}
-    received = Received(connection, sorted(asked))
+    received = Received.asked_by(connection, (source, *readers.segments.values()))
 
     def fits(subscriber: Subscriber) -> bool:
-        values = {**subscriber.values, RECEIVED: received(subscriber.id)}
+        values = received.known(subscriber).values
         try:
             return bool(condition(values, segments.view(values)))
         except (SegmentError, TypeError, ValueError, ArithmeticError):

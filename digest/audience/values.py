@@ -10,7 +10,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Literal, get_args
@@ -33,6 +33,7 @@ _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ][0-9]{2}:[0-9]{2}[0-9:.]*( 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # The web address of nearly everybody: no check of `_url` would say no.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(/[!#-;=?-Z_a-z~]*)?", re.ASCII)
+_QUOTABLE = re.compile(r'^["\[]|[;,]|^\s|\s$')
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 
 
@@ -78,9 +79,13 @@ def text_of(value: Value | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        plain = all(part and not re.search(r'^["\[]|[;,]|^\s|\s$', part) for part in value)
-        return ";".join(value) if plain else json.dumps(value, ensure_ascii=False)
+        return ";".join(value) if are_plain(value) else json.dumps(value, ensure_ascii=False)
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def are_plain(members: Iterable[str]) -> bool:
+    """Whether the members of a list can be told apart again when they are written with separators only."""
+    return all(member and not _QUOTABLE.search(member) for member in members)
 
 
 def to_json(value: Value) -> object:

@@ -14,38 +14,27 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from digest.bounces.mailbox import Mail, Shelf, subfolder
 from digest.bounces.reading import LONGEST
-from digest.bounces.server import Server, trouble
+from digest.bounces.server import TIMEOUT, Server, ServerBox, words
 from digest.errors import HeldError, LaterError
-from digest.journal import sync_folder
+from digest.files import sync_path
 
-TIMEOUT = 30.0  # seconds
 _LARGE = 8 * LONGEST
 _LINES = 4000
 """Of a mail larger than `_LARGE` the first lines are read, and it stays on the server: it is too large to be kept."""
 
 
-class Pop3Box:
-    """See the module; `copies` is the Maildir. A context manager; entering it logs in, leaving it removes what was
-    filed. Raises as `digest.bounces.imap.ImapBox` does."""
+class Pop3Box(ServerBox):
+    """See the module; `copies` is the Maildir. Leaving it removes what was filed."""
+
+    _refusal = poplib.error_proto
 
     def __init__(self, server: Server, copies: Path) -> None:
-        self._server = server
+        super().__init__(server)
         self._copies = copies
         self._large: set[str] = set()
-
-    def __enter__(self) -> Self:
-        with trouble(self._server), _refusals(self._server):
-            self._pop = self._connected()
-            try:
-                self._begin()
-            except BaseException:
-                self.__exit__()
-                raise
-        return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         with suppress(poplib.error_proto, OSError):
@@ -54,29 +43,30 @@ class Pop3Box:
         with suppress(OSError):
             self._pop.close()  # where it could not be said
 
-    def _connected(self) -> poplib.POP3:
-        server = self._server
-        if server.tls == "implicit":
-            context = ssl.create_default_context()
-            return poplib.POP3_SSL(server.host, server.port, context=context, timeout=TIMEOUT)
-        return poplib.POP3(server.host, server.port, timeout=TIMEOUT)
+    def _connect(self, tls: ssl.SSLContext | None) -> None:
+        host, port = self._server.host, self._server.port
+        self._pop = (
+            poplib.POP3_SSL(host, port, context=tls, timeout=TIMEOUT)
+            if tls
+            else poplib.POP3(host, port, timeout=TIMEOUT)
+        )
+
+    def _start_tls(self, tls: ssl.SSLContext) -> None:
+        self._pop.stls(tls)
+
+    def _log_in(self) -> None:
+        self._pop.user(self._server.username)
+        self._pop.pass_(self._server.password)
 
     def _begin(self) -> None:
-        server = self._server
-        if server.tls == "starttls":
-            self._pop.stls(ssl.create_default_context())
-        try:
-            self._pop.user(server.username)
-            self._pop.pass_(server.password)
-        except poplib.error_proto as exc:
-            raise HeldError(f"{server} refuses the login of {server.username}: {_words(exc)}") from exc
+        """There is one folder, open already."""
 
     def mails(self) -> Iterator[Mail]:
         """In the order of the server."""
-        with trouble(self._server), _refusals(self._server):
+        with self._talking():
             sizes = [line.split() for line in self._pop.list()[1]]
         for number, size in ((n.decode(), int(s)) for n, s, *_ in sizes):
-            with trouble(self._server), _refusals(self._server):
+            with self._talking():
                 if size > _LARGE:
                     self._large.add(number)
                     lines = self._pop.top(int(number), _LINES)[1]
@@ -89,7 +79,7 @@ class Pop3Box:
         for mail, shelf in mails:
             if mail.name not in self._large:
                 self._keep(mail, shelf)
-                with trouble(self._server), _refusals(self._server):
+                with self._talking():
                     self._pop.dele(int(mail.name))
 
     def _keep(self, mail: Mail, shelf: Shelf) -> None:
@@ -103,19 +93,13 @@ class Pop3Box:
                 stream.flush()
                 os.fsync(stream.fileno())
             partial.rename(folder / "cur" / f"{name}:2,S")
-            sync_folder(folder / "cur")
+            sync_path(folder / "cur")
         except OSError as exc:
             raise HeldError(f"{self._copies}: a mail can't be kept: {exc.strerror}") from exc
 
-
-@contextmanager
-def _refusals(server: Server) -> Iterator[None]:
-    try:
-        yield
-    except poplib.error_proto as exc:
-        raise LaterError(f"{server}: {_words(exc)}") from exc
-
-
-def _words(exc: poplib.error_proto) -> str:
-    text = exc.args[0] if exc.args else ""
-    return " ".join((text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).split())[:200]
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except poplib.error_proto as exc:
+            raise LaterError(f"{self._server}: {words(exc)}") from exc

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from digest.errors import HeldError, LaterError
 from digest.sections import is_loopback
+
+TIMEOUT = 30.0  # seconds
 
 _PORTS = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
 
@@ -53,12 +58,86 @@ class Server:
         return f"the mailbox at {self.host}:{self.port}"
 
 
+class ServerBox(ABC):
+    """A mailbox on a server. A context manager; entering it logs in.
+
+    Entering raises `LaterError` when the server can't be reached, `HeldError` when it refuses the login, the
+    certificate or the folder.
+    """
+
+    _refusal: ClassVar[type[Exception]]
+    """What the protocol's library raises where the server says no."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def __enter__(self) -> Self:
+        server = self._server
+        with self._talking():
+            self._connect(ssl.create_default_context() if server.tls == "implicit" else None)
+            try:
+                if server.tls == "starttls":
+                    self._start_tls(ssl.create_default_context())
+                try:
+                    self._log_in()
+                except self._refusal as exc:
+                    raise HeldError(f"{server} refuses the login of {server.username}: {words(exc)}") from exc
+                self._begin()
+            except BaseException:
+                self.__exit__()
+                raise
+        return self
+
+    @abstractmethod
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Whatever goes wrong comes out as ours."""
+        with _trouble(self._server), self._refusals():
+            yield
+
+    @abstractmethod
+    def _connect(self, tls: ssl.SSLContext | None) -> None:
+        """`tls`: from the first byte."""
+
+    @abstractmethod
+    def _start_tls(self, tls: ssl.SSLContext) -> None: ...
+
+    @abstractmethod
+    def _log_in(self) -> None: ...
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """What is to be done once it is logged in."""
+
+    @abstractmethod
+    def _refusals(self) -> AbstractContextManager[None]:
+        """The errors of the protocol's library as ours."""
+
+
 @contextmanager
-def trouble(server: Server) -> Iterator[None]:
+def _trouble(server: Server) -> Iterator[None]:
     """Errors of the connection as ours: `HeldError` for a certificate, `LaterError` for all that time may mend."""
     try:
         yield
     except ssl.SSLCertVerificationError as exc:
         raise HeldError(f"{server} has a certificate that can't be trusted: {exc.verify_message}") from exc
+    except socket.gaierror as exc:
+        raise LaterError(f"{server} is not found: {exc.strerror}") from exc
     except OSError as exc:
         raise LaterError(f"{server} can't be reached: {exc.strerror or exc or 'no answer'}") from exc
+
+
+def words(answer: Any) -> str:
+    """What a server said, as the libraries give it (an error, lines, bytes), on one line of 200 characters at most.
+
+    >>> words(OSError(b"-ERR  no")), words([b"NO", b"more"]), words([])
+    ('-ERR no', 'NO', '')
+    """
+    if isinstance(answer, BaseException):
+        answer = answer.args
+    if isinstance(answer, list | tuple):
+        answer = answer[0] if answer else ""
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
+    return " ".join(text.split())[:200]

@@ -7,7 +7,6 @@ its records in the DNS, its page.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import stat
 import time
 import urllib.error
@@ -88,16 +87,11 @@ def _database(desk: Desk) -> Iterator[Finding]:
     for told in wrong:
         yield Finding("database", "error", f"the accounts do not add up: {told}")
     if not wrong:
-        number, active = desk.subscribers.count(), _active(connection)
+        number, active = desk.subscribers.count(), desk.subscribers.count("active")
         yield Finding(
             "database", "ok", f"{shown}: {number:,} subscribers, {active:,} of them active; the accounts add up"
         )
     yield from _journal(desk)
-
-
-def _active(connection: sqlite3.Connection) -> int:
-    (number,) = connection.execute("SELECT count(*) FROM subscribers WHERE status = 'active'").fetchone()
-    return int(number)
 
 
 def _journal(desk: Desk) -> Iterator[Finding]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from digest.audience.profiling import load_profile
 from digest.audience.readers import Readers, load_readers
-from digest.audience.samples import made_up_readers, test_list
+from digest.audience.samples import test_list
 from digest.checks.audience import against_profile, audit_list
-from digest.compose.compiled import CompiledIssue
+from digest.checks.trying import tried
+from digest.compose.compiled import CLIPPED, CompiledIssue
 from digest.compose.composer import compose_issue
 from digest.compose.pictures import heavy_pictures
 from digest.errors import InputError, Place, Problem
-from digest.message.audit import Auditor
 from digest.message.merge import Identity, Merger
 from digest.newsletter import Newsletter
 from digest.schedule.planned import schedule_problems
+from digest.web.addresses import own_names
 
-CLIPPED = 102_400  # bytes of HTML; Gmail shows no more and hides the way to unsubscribe behind a link
 TIGHT = 90_000
 
 
@@ -86,6 +85,11 @@ def _advice(newsletter: Newsletter, file: Path, compiled: CompiledIssue) -> Iter
         yield Problem(place, told, 'add a line “preheader: "…"”', severity="warning", code="preheader")
     if compiled.date == date.min.isoformat():
         yield Problem(place, "the issue has no date", "add a line “date: 2025-09-12”", code="date")
+    if compiled.slug in own_names(newsletter.settings):
+        address = f"{newsletter.settings.newsletter.base_url}/{compiled.slug}"
+        told = f"nobody can read it in the archive: {address} is another page of `digest serve`"
+        cure = f"give its file or folder another name, such as 2025-09-12-{compiled.slug}"
+        yield Problem(place, told, cure, severity="warning", code="slug")
 
 
 def _merged(
@@ -98,11 +102,8 @@ def _merged(
         return list(exc.problems)
     problems: list[Problem] = []
     largest = 0
-    auditor = Auditor(merger)
-    for reader in made_up_readers(readers, compiled, today):
-        failures = auditor.failures(reader)
-        # What a made-up reader lacks a real one may have; the audit before a send knows.
-        problems += [replace(p, severity="warning") if p.code == "missing-value" else p for p in failures]
+    for reader, failures in tried(merger, readers):
+        problems += failures
         if not failures:
             largest = max(largest, len(merger.rendering(reader).html.encode()))
     return [*problems, *_size(Place(newsletter.shown(file)), compiled, largest)]

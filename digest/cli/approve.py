@@ -6,7 +6,6 @@ import getpass
 import os
 import re
 import subprocess
-from datetime import UTC, datetime
 
 import click
 
@@ -14,7 +13,8 @@ from digest.cli.apart import compose_apart
 from digest.cli.options import Session, command, issue_argument
 from digest.delivery.approval import Approval, approval_file
 from digest.errors import InputError, Problem
-from digest.schedule.files import replace_file
+from digest.files import replace_file
+from digest.journal import stamp
 
 
 @command("approve", short_help="Approve an issue as it is now.")
@@ -30,8 +30,7 @@ def cli(session: Session, issue: str, who: str | None) -> None:
     if not name.strip() or not name.isprintable():
         raise InputError(Problem(None, "nobody is named", 'say who approves: --as "Ada Example"', code="who"))
     compiled = compose_apart(newsletter, newsletter.find_issue(issue))
-    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    approval = Approval(compiled.fingerprint, name.strip(), when)
+    approval = Approval(compiled.fingerprint, name.strip(), stamp())
     file = approval_file(newsletter.root, compiled.slug)
     replace_file(file, f"{approval}\n".encode())
     session.say(f"{compiled.slug} is approved by {approval.who}: {newsletter.shown(file)}")

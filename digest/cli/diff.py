@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from digest.cli.options import Session, command, issue_argument
+from digest.cli.options import FOLDER, Session, command, issue_argument
 
 if TYPE_CHECKING:
     from digest.preview.changes import Change
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 @command("diff", short_help="Show what changed in an issue, as rendered.")
 @issue_argument
 @click.argument("revision", metavar="[REV|sent]", default="HEAD")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write a page with both emails side by side.",
-)
+@click.option("--out", type=FOLDER, metavar="DIR", help="Write a page with both emails side by side.")
 def cli(session: Session, issue: str, revision: str, out: Path | None) -> None:
     """Show what changed in ISSUE since a revision of git (else HEAD), or since it was `sent`.
 

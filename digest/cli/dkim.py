@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from digest.cli.options import Session, command, group
+from digest.cli.options import FILE, Session, command, group
 from digest.errors import InputError, Place, Problem
 
 
@@ -20,7 +20,7 @@ def cli() -> None:
 @click.argument("selector", metavar="SELECTOR")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Where the private keys go (else config/dkim-SELECTOR.pem).",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from digest.cli.options import Session, command
+from digest.cli.options import FOLDER, Session, command
 from digest.errors import InputError, Problem
 from digest.newsletter import shipped
 
@@ -16,7 +16,7 @@ _STARTER = Path(__file__).parent / "starter"
 
 
 @command("init", short_help="Make a new newsletter's folder.")
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DIR", type=FOLDER)
 def cli(session: Session, folder: Path) -> None:
     """Make a new newsletter in DIR, which must be new or empty."""
     today = date.today()  # noqa: DTZ011 -- the date on the writer's wall

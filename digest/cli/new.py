@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -26,8 +25,7 @@ def cli(session: Session, title: str) -> None:
     title = " ".join(title.split())
     if not title or not title.isprintable():
         raise InputError(Problem(None, "the title is empty or has invisible characters", code="title"))
-    today = datetime.now(ZoneInfo(newsletter.settings.newsletter.timezone)).date()
-    file = write_issue(newsletter, title, today)
+    file = write_issue(newsletter, title, newsletter.today)
     session.result({"file": newsletter.shown(file), "slug": file.stem})
     session.say(newsletter.shown(file))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from digest.audience.database import open_database
+from digest.audience.private import private_file
 from digest.cli.options import Session
-from digest.errors import InputError, Place, Problem
 from digest.newsletter import Newsletter
 
 
@@ -31,14 +31,5 @@ def output(out: Path | None) -> Iterator[TextIO]:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # a list is UTF-8 everywhere
         yield sys.stdout
         return
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        partial.replace(out)
-    except OSError as exc:
-        raise InputError(Problem(Place(str(out)), f"cannot be written: {exc.strerror}", code="file")) from exc
-    finally:
-        partial.unlink(missing_ok=True)
+    with private_file(out) as stream:
+        yield stream

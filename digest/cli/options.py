@@ -127,6 +127,10 @@ def global_options(function: F) -> F:
     return function
 
 
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+"""Types of options that name a place to write to, there already or not."""
+
 issue_argument = click.argument("issue", metavar="ISSUE")
 """A slug, a path or a unique prefix, for `Newsletter.find_issue`."""
 
@@ -152,7 +156,7 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 _GLOBAL = (
     click.option(
         "--project",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FOLDER,
         metavar="DIR",
         help="The newsletter's folder (else the working directory or one above it).",
         callback=_keep,

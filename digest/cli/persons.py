@@ -28,9 +28,11 @@ _TITLES = {
     "tests": "tests",
 }
 
+_address = click.argument("address", metavar="ADDRESS")
+
 
 @command("show")
-@click.argument("address", metavar="ADDRESS")
+@_address
 def show(session: Session, address: str) -> None:
     """Show everything that is held on one person: values, consent, suppression, every message and test."""
     wanted = editing.given_address(address)
@@ -39,15 +41,7 @@ def show(session: Session, address: str) -> None:
     if not found:
         raise InputError(Problem(None, f"nothing is held on {wanted.text}", code="unknown-subscriber"))
     _print(session, found)
-    session.result(
-        {
-            "subscriber": found.subscriber,
-            "attributes": found.attributes,
-            **found.records,
-            "suppression": next(iter(found.records["suppression"]), None),
-            "forgotten": found.forgotten,
-        }
-    )
+    session.result(found.to_dict())
 
 
 def _print(session: Session, found: Holding) -> None:
@@ -69,7 +63,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 @command("add")
-@click.argument("address", metavar="ADDRESS")
+@_address
 @click.argument("assignments", nargs=-1, metavar="[NAME=VALUE]...")
 def add(session: Session, address: str, assignments: tuple[str, ...]) -> None:
     """Add one reader."""
@@ -86,7 +80,7 @@ def add(session: Session, address: str, assignments: tuple[str, ...]) -> None:
 
 
 @command("set")
-@click.argument("address", metavar="ADDRESS")
+@_address
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
 def set_(session: Session, address: str, assignments: tuple[str, ...]) -> None:
     """Change values of one reader; NAME= clears one."""
@@ -102,7 +96,7 @@ def set_(session: Session, address: str, assignments: tuple[str, ...]) -> None:
 
 
 @command("unsubscribe")
-@click.argument("address", metavar="ADDRESS")
+@_address
 @click.option("--note", default="", help="Kept with the reader: who asked, and how.")
 def unsubscribe(session: Session, address: str, note: str) -> None:
     """Unsubscribe one reader, who gets nothing more, also of an issue that is being sent."""
@@ -117,7 +111,7 @@ def unsubscribe(session: Session, address: str, note: str) -> None:
 
 
 @command("forget")
-@click.argument("address", metavar="ADDRESS")
+@_address
 def forget(session: Session, address: str) -> None:
     """Erase one person everywhere, and keep imports from bringing them back.
 

@@ -29,6 +29,7 @@ def cli(
     --inbox a mail server on this machine takes the tests in place of your relay. Ctrl+C ends it.
     """
     # The web framework and what composing needs are loaded by this command only.
+    from digest.newsletter import issue_slug
     from digest.preview.app import create_app
     from digest.preview.editor import Editor
     from digest.preview.inbox import Inbox
@@ -40,8 +41,7 @@ def cli(
     newsletter = session.newsletter()
     path = ""
     if issue is not None:
-        file = newsletter.find_issue(issue)
-        path = f"issues/{next(slug for slug, f in newsletter.issue_files().items() if f == file)}"
+        path = f"issues/{issue_slug(newsletter.find_issue(issue))}"
     with ExitStack() as stack:
         web = stack.enter_context(closing(listen(port, FIRST_PORT)))
         smtp = stack.enter_context(closing(listen(None, FIRST_SMTP_PORT))) if with_inbox else None

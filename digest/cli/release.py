@@ -18,4 +18,5 @@ def cli(session: Session, issue: str) -> None:
         else:
             run = desk.runs.set_flag(run.id, None)
             session.say(f"{slug} is released. Send it with: digest send {slug}")
+            session.say("Where digest run-due is called, it goes on by itself once it is due.")
         session.result({"issue": slug, "flag": run.flag if run else None})

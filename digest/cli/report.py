@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from digest.cli.options import Session, command, issue_argument
-from digest.cli.status import STATES, account_lines, iso, moment, state_of
+from digest.cli.status import STATES, account_lines, iso, moment, never_sent, state_of
 from digest.delivery.afterwards import KINDS, Afterwards, look_back
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.progress import span
 from digest.delivery.reach import Reach
 from digest.delivery.splits import ArmAccounts
-from digest.errors import InputError, Problem
 
 
 @command("report", short_help="Look at an issue afterwards.")
@@ -26,9 +25,7 @@ def cli(session: Session, issue: str) -> None:
         slug = desk.slug(issue)
         run = desk.runs.latest(slug)
         if run is None or run.state == "new":
-            raise InputError(
-                Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run")
-            )
+            raise never_sent(slug)
         found = look_back(desk, run)
         for line in _lines(desk, found):
             session.say(line)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from digest.cli.apart import check_apart
-from digest.cli.options import Session, command
+from digest.cli.options import FOLDER, Session, command
 from digest.cli.run_due import due_tools
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.guards import before_run
@@ -33,12 +33,7 @@ from digest.schedule.wording import parse_when, spoken_moment
 @click.argument("when", nargs=-1, metavar="[WHEN]")
 @click.option("--crontab", is_flag=True, help="Print the line for crontab.")
 @click.option("--systemd", is_flag=True, help="Print a service and a timer.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="With --systemd: write the two files there.",
-)
+@click.option("--out", type=FOLDER, metavar="DIR", help="With --systemd: write the two files there.")
 @click.option("--daemon", is_flag=True, help="Stay, and do what run-due does whenever something is due.")
 def cli(
     session: Session,

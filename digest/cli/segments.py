@@ -6,10 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date
 from sqlite3 import Connection
 from textwrap import indent
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -20,10 +19,8 @@ from digest.audience.received import Received
 from digest.audience.segments import SegmentError, Segments
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber, Value
-from digest.audience.trees import issues_asked, parsed
 from digest.cli.options import Session, command
 from digest.errors import Problem
-from digest.expressions import RECEIVED
 from digest.message.audit import Auditor, Variant
 from digest.message.merge import Identity, MergeError, Merger, Rendering
 
@@ -42,7 +39,7 @@ def cli(session: Session, issue: str | None, text: bool) -> int:
     """
     newsletter = session.newsletter()
     readers = load_readers(newsletter.root)
-    today = datetime.now(ZoneInfo(newsletter.settings.newsletter.timezone)).date()
+    today = newsletter.today
     compiled = None
     if issue is not None:
         from digest.compose.composer import compile_issue  # loads MJML and premailer
@@ -82,8 +79,7 @@ class _Count:
         self._exclusives = Exclusives(readers, today)
         self._failed: Counter[tuple[str, str]] = Counter()
         self._vectors: Counter[tuple[bool, ...]] = Counter()
-        asked = {slug for source in readers.segments.values() for slug in issues_asked(parsed(source))}
-        self._received = Received(connection, sorted(asked)) if asked else None
+        self._received = Received.asked_by(connection, readers.segments.values())
 
     def all(self, candidates: Iterator[tuple[Subscriber, str | None]]) -> None:
         for subscriber, excluded in candidates:
@@ -99,9 +95,7 @@ class _Count:
                 self.members[name] += number * member
 
     def _one(self, subscriber: Subscriber) -> None:
-        values = subscriber.values
-        if self._received:
-            values = {**values, RECEIVED: self._received(subscriber.id)}
+        values = self._received.known(subscriber).values
         if self.auditor is None:  # which looks at the readers of its issue alone
             self._exclusives.add(values)
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from digest.cli.apart import check_apart, compose_apart
-from digest.cli.options import Session, command, issue_argument
+from digest.cli.options import FILE, FOLDER, Session, command, issue_argument
 from digest.cli.status import account_lines, moment
 from digest.compose.compiled import CompiledIssue
 from digest.delivery.agenda import Agenda, RunReport, Wishes
@@ -32,12 +32,7 @@ _VARIANTS_SHOWN = 8
 @command("send", short_help="Send an issue to its readers; resumes where it stopped.")
 @issue_argument
 @click.option("--dry-run", is_flag=True, help="The whole run without a relay: nothing is sent or recorded.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where the dry run writes a message of each variant.",
-)
+@click.option("--out", type=FOLDER, metavar="DIR", help="Where the dry run writes a message of each variant.")
 @click.option("--yes", is_flag=True, help="Do not ask for the number of readers.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N readers, picked by hash.")
 @click.option("--unknown", type=click.Choice(["resend", "drop"]), help="Settle the readers in doubt.")
@@ -54,7 +49,7 @@ _VARIANTS_SHOWN = 8
 @click.option("--relay", metavar="maildir:DIR|file:DIR", help="Into files in place of the relay; with --dry-run too.")
 @click.option(
     "--metrics",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Keep the accounts in FILE for Prometheus while it is sent (node-exporter's textfile form).",
 )

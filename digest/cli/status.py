@@ -59,9 +59,7 @@ def cli(session: Session, issue: str | None, state: str | None, watch: bool, for
         slug = desk.slug(issue)
         run = desk.runs.latest(slug)
         if run is None:
-            raise InputError(
-                Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run")
-            )
+            raise never_sent(slug)
         if form == "prometheus":
             _metrics(session, desk, [run])
             return
@@ -71,6 +69,11 @@ def cli(session: Session, issue: str | None, state: str | None, watch: bool, for
             _one(session, desk, run)
         else:
             _readers(session, desk, run, state)
+
+
+def never_sent(slug: str) -> InputError:
+    """There is nothing to tell of an issue."""
+    return InputError(Problem(None, f"{slug} was never sent", f"send it with: digest send {slug}", code="no-run"))
 
 
 def _metrics(session: Session, desk: Desk, runs: Iterable[Run]) -> None:

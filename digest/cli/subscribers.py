@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -21,9 +19,12 @@ from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
 from digest.cli import importing, persons
 from digest.cli.opened import opened, output
-from digest.cli.options import Session, command, group
+from digest.cli.options import FILE, Session, command, group
 
 _LISTED = 50
+
+_status = click.option("--status", type=click.Choice(STATUSES), help="Only those of this status.")
+_out = click.option("--out", type=FILE, help="A file (else standard output).")
 
 
 @group("subscribers", short_help="Import, list and change subscribers.")
@@ -33,8 +34,8 @@ def cli() -> None:
 
 @command("export")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="csv", show_default=True)
-@click.option("--status", type=click.Choice(STATUSES), help="Only those of this status.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file (else standard output).")
+@_status
+@_out
 def export(session: Session, form: str, status: str | None, out: Path | None) -> None:
     """Write the list, as an import reads it, or as another system does.
 
@@ -55,7 +56,7 @@ def export(session: Session, form: str, status: str | None, out: Path | None) ->
 
 
 @command("list")
-@click.option("--status", type=click.Choice(STATUSES), help="Only those of this status.")
+@_status
 @click.option("--tag", help="Only those with this tag.")
 @click.option("--segment", metavar="EXPR", help="Only those of a segment, or for whom an expression holds.")
 @click.option("--limit", type=click.IntRange(0), default=None, help=f"How many (else {_LISTED}; all with --json).")
@@ -68,8 +69,7 @@ def list_(
     most = limit if limit is not None else (None if session.json else _LISTED)
     first = (page - 1) * (most or 0)
     with opened(session) as (newsletter, connection):
-        today = datetime.now(ZoneInfo(newsletter.settings.newsletter.timezone)).date()
-        found = selected(connection, load_readers(newsletter.root), wanted, today)
+        found = selected(connection, load_readers(newsletter.root), wanted, newsletter.today)
         passed = _skip(found, first)
         shown = list(islice(found, most))
         everybody = Subscribers(connection).count() if wanted.everybody else None
@@ -98,7 +98,7 @@ def _row(subscriber: Subscriber, excluded: str | None) -> dict[str, object]:
 
 @command("profile")
 @click.option("--save", is_flag=True, help=f"Write it to {PROFILE}, where digest check looks for it.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file (else standard output).")
+@_out
 def profile_(session: Session, save: bool, out: Path | None) -> None:
     """Summarise the list without naming anybody, as JSON that may be committed.
 

@@ -19,6 +19,7 @@ from typing import Any
 from digest.errors import Place
 
 FORMAT = 1
+CLIPPED = 102_400  # bytes of HTML; Gmail shows no more and hides the way to unsubscribe behind a link
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,9 @@ def _find(written: str, folder: Path, root: Path, place: Place) -> Path:
     for name in dict.fromkeys((written, unquote(written))):
         with suppress(OSError, ValueError, RuntimeError):  # no possible name; a link that leads to itself
             for file in ((base / name).resolve() for base in (folder, root, shared)):
-                inside = inside or file.is_relative_to(root)
-                if file.is_relative_to(root) and file.is_file():
+                found = file.is_relative_to(root)
+                inside = inside or found
+                if found and file.is_file():
                     return file
     if not inside:
         raise _wrong(place, f"the picture “{_short(written)}” is outside the newsletter's folder")

@@ -196,7 +196,9 @@ class _ThemeLoader(BaseLoader):
         return self.shown_path(self.find(name) or self.folders[0] / name)
 
     def shown_path(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else "/".join(path.parts[-4:])
+        """Relative to the newsletter; a shipped file as ``templates/…`` too, where the newsletter's own would lie."""
+        top = self.root if path.is_relative_to(self.root) else shipped()
+        return path.relative_to(top).as_posix()
 
     def shown_file(self, file: str) -> str:
         path = Path(file)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from digest.audience.database import now, open_database, secret_key
@@ -25,10 +26,12 @@ from digest.delivery.runs import Run, Runs
 from digest.delivery.signing import signing
 from digest.delivery.storage import Storage, storage_errors
 from digest.errors import InputError, Place, Problem
-from digest.message.envelope import Message
 from digest.message.merge import Identity, Merger
-from digest.newsletter import Newsletter
+from digest.newsletter import Newsletter, issue_slug
 from digest.sections import SmtpSection
+
+if TYPE_CHECKING:
+    from digest.message.dkim import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Desk:
         """What the providers of the relays want to be told; a message may go over any of them."""
         return {name: value for provider in self._providers for name, value in provider.headers.items()}
 
-    def sign(self) -> Callable[[Message], Message] | None:
+    def sign(self) -> Signer | None:
         """Signs a message with the keys of the settings; None where there are none. Raises `InputError`."""
         newsletter = self.newsletter
         unsigned = frozenset[str]().union(*(provider.unsigned for provider in self._providers))
@@ -148,7 +151,7 @@ class Desk:
             if self.runs.latest(name):
                 return name
             raise
-        return next(slug for slug, known in self.newsletter.issue_files().items() if known == file)
+        return issue_slug(file)
 
     def require_subscribers(self) -> None:
         """Raises `InputError` when there is nobody to send to."""

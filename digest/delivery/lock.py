@@ -24,12 +24,19 @@ def sole_sender(database: Path, run_id: int) -> Iterator[None]:
 
     ``flock`` belongs to the open file: the kernel lets go of it when the process ends, also by ``kill -9``.
     """
-    with alone(_lock_file(database, run_id), "another process is sending this issue; follow it with: digest status"):
+    with _alone(_lock_file(database, run_id), "another process is sending this issue; follow it with: digest status"):
         yield
 
 
 @contextmanager
-def alone(file: Path, busy: str) -> Iterator[None]:
+def sole_run_due(database: Path, busy: str) -> Iterator[None]:
+    """Keeps every ``digest run-due`` of this database from beginning. Raises `LaterError(busy)` when one is at work."""
+    with _alone(database.with_name(f"{database.name}.run-due.lock"), busy):
+        yield
+
+
+@contextmanager
+def _alone(file: Path, busy: str) -> Iterator[None]:
     """Holds the lock `file`, which is there only while somebody does. Raises `LaterError(busy)` when another does."""
     descriptor = _acquire(file, busy)
     try:

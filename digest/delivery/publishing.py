@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from digest.compose.compiled import CompiledIssue, picture_address
 from digest.compose.pictures import picture_files
 from digest.errors import HeldError
+from digest.files import replace_file
 from digest.newsletter import Newsletter
 from digest.sections import is_loopback
 
@@ -78,11 +79,8 @@ def _put(newsletter: Newsletter, compiled: CompiledIssue) -> None:
 def keep_picture(folder: Path, name: str, data: bytes) -> Path:
     """The file of a picture in the folder that the public pages show, whole at every moment. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-    Path(partial).chmod(0o644)
-    return Path(partial).replace(folder / name)
+    replace_file(folder / name, data)
+    return folder / name
 
 
 # ---- the command
@@ -109,9 +107,8 @@ def run_publish(
         with log.open("wb") as output:  # no pipe: what the command leaves behind may hold it open
             told = _run(arguments, newsletter.root, output, patience)
         if told:
-            secrets = newsletter.settings.secrets()
-            said = _lines(_without(secrets, _end(log)))
-            what = _without(secrets, shlex.join(command))
+            said = _lines(newsletter.settings.without_secrets(_end(log)))
+            what = newsletter.settings.without_secrets(shlex.join(command))
             raise HeldError(
                 "held, nothing was sent: the pictures could not be published\n"
                 f"  {what} (assets.publish) {told}" + (", and said:\n" if said else "") + said
@@ -166,12 +163,6 @@ def _lines(output: str) -> str:
     """The end of what a command said, indented, without control characters."""
     text = re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", output[-TOLD:])
     return "\n".join(f"    {line.rstrip()}" for line in text.split("\n") if line.strip())
-
-
-def _without(secrets: Sequence[str], text: str) -> str:
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "…")
-    return text
 
 
 # ---- asking

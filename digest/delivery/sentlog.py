@@ -11,14 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from digest.delivery.ledger import Ledger
 from digest.delivery.progress import Progress, Watch
 from digest.delivery.runs import Run, Runs
 from digest.delivery.storage import Storage
 from digest.errors import HeldError
-from digest.journal import Journal, Record
+from digest.journal import Journal, Record, stamp
 from digest.newsletter import Newsletter
 
 SENT_LOG = "subscribers/sent.log"
@@ -116,8 +115,7 @@ class SentLog:
         return watched
 
     def _add(self, event: str, **more: object) -> None:
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        self._journal.append({"at": at, "event": event, **more})
+        self._journal.append({"at": stamp(), "event": event, **more})
 
     def _gap(self, slug: str, sent: Sent) -> Gap | None:
         run = self._runs.latest(slug)

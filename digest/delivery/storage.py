@@ -41,7 +41,7 @@ class Storage:
         self, connection: sqlite3.Connection, durability: Durability = "process", now: Callable[[], int] = now
     ) -> None:
         self.connection = connection
-        connection.execute("PRAGMA cache_size = -1000")  # KiB: a run goes through its rows in their order
+        connection.execute("PRAGMA cache_size = -400")  # KiB: a run goes through its rows in their order
         self.now = now
         self._always_full = durability == "power"
         self._full_at = 0.0
@@ -53,19 +53,10 @@ class Storage:
         """One transaction, rolled back when its body raises. Raises `LaterError` or `HeldError`."""
         moment = time.monotonic()
         full = self._always_full or moment - self._full_at >= FULL_EVERY
-        db = self.connection
         with storage_errors():
             self._set_mode("FULL" if full else "NORMAL")
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                settle = departures.record(db)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-        settle()
+            with departures.transaction(self.connection):
+                yield self.connection
         self._unsynced = not full
         if full:
             self._full_at = moment

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from digest.audience.database import APPLICATION_ID, MIGRATIONS
 from digest.errors import HeldError, InputError, Place, Problem
-from digest.journal import sync_folder
+from digest.files import sync_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,9 @@ def _partial(file: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         yield partial
-        descriptor = os.open(partial, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(partial)
         partial.replace(file)
-        sync_folder(file.parent)
+        sync_path(file.parent)
     except (OSError, sqlite3.OperationalError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise InputError(Problem(Place(str(file)), f"cannot be written: {reason}", code="file")) from exc

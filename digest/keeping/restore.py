@@ -17,7 +17,7 @@ from pathlib import Path
 
 from digest.audience.database import open_database
 from digest.delivery.desk import open_desk
-from digest.delivery.lock import alone, is_running
+from digest.delivery.lock import is_running, sole_run_due
 from digest.delivery.sentlog import Gap, SentLog
 from digest.errors import DigestError, HeldError, InputError, LaterError, Place, Problem
 from digest.keeping.backup import back_up, examine
@@ -44,8 +44,8 @@ def restore(newsletter: Newsletter, backup: Path, *, foreign: bool = False, now:
     """
     database = newsletter.database
     database.parent.mkdir(parents=True, exist_ok=True)
-    lock = database.with_name(f"{database.name}.run-due.lock")
-    with alone(lock, "digest run-due is at work; try again when it has ended"), _prepared(database, backup) as copy:
+    busy = "digest run-due is at work; try again when it has ended"
+    with sole_run_due(database, busy), _prepared(database, backup) as copy:
         with closing(open_database(copy)) as connection:
             replayed = replay(connection, database, foreign=foreign)
         aside = _put(copy, database, now or datetime.now())  # noqa: DTZ005 -- the wall clock names a file
@@ -89,12 +89,11 @@ def _put(copy: Path, database: Path, moment: datetime) -> Path | None:
                 source.backup(current)
     except (sqlite3.OperationalError, LaterError) as exc:
         raise LaterError(f"{database} is in use ({exc}); nothing was changed, try again") from exc
-    except (sqlite3.DatabaseError, DigestError) as exc:
+    except (sqlite3.DatabaseError, DigestError):
         if not _is_unusable(database):
             raise
         _move(database, aside)
         copy.replace(database)
-        del exc
     return aside
 
 

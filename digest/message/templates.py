@@ -1,9 +1,7 @@
 """Merge templates as functions: the author's expressions compiled, all else encoded ahead of time.
 
-A template's Jinja tree is rewritten once. Static text becomes what goes over the wire; every printed
-expression is wrapped in the filter of the place where it stands (text, HTML, address, part of an address);
-``subscriber.x`` and ``links.x`` become local variables, ``segment.x`` a plain look-up; constants are put in.
-What is left is compiled by Jinja to one Python function per template.
+A template's Jinja tree is rewritten once: see `rewriting`. What is left is compiled by Jinja to one Python function
+per template.
 
 Nothing in that function cares for errors. The tree's line numbers are those of the *tags*, not of the
 lines, so the traceback of a failure names the tag, and `Template.places` the place in the issue.
@@ -23,7 +21,6 @@ from jinja2.exceptions import TemplateRuntimeError
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context
-from jinja2.visitor import NodeTransformer
 
 from digest import bounds
 from digest.audience.segments import SegmentError
@@ -31,27 +28,15 @@ from digest.compose.compiled import Condition, Template
 from digest.errors import InputError, Place, Problem
 from digest.expressions import AbsentValueError, ExpressionEnvironment, TooDeepError, parse_expression
 from digest.message import quoted, values
-
-# Read past the sandbox, which has nothing to guard in them.
-_HOISTED = ("subscriber", "links")
-_READ = (*_HOISTED, "segment")
-_HOISTED_ONE = " of a hoisted one"
-"""Ends the name of the filter that writes a hoisted value: every such value can be a key of `_Wired`."""
-LINKS = ("unsubscribe", "view")
-"""What ``links`` holds."""
+from digest.message.rewriting import CONCATENATED, HOISTED, HOISTED_ONE, TURNS, rewritten
 
 _KEPT, _KEPT_AT_MOST = 200, 500  # characters, texts: bounds the memory of what is remembered
-_STATEMENTS = (nodes.Output, nodes.If, nodes.For, nodes.Assign)
 
 MUTED = "_muted_tags"
 """The name under which an audited template finds the numbers of the tags to leave out."""
 
 THIS_READER = values.THIS_READER
 """Stands in every explanation once, so that the audit can put a count in its place."""
-
-
-TURNS, CONCATENATED = "the turns", "the whole"
-"""Filters that bound a loop and a ``~``; with a space in their names, as those of the styles."""
 
 
 class MergeError(Exception):
@@ -135,12 +120,12 @@ class MergeEnvironment(ExpressionEnvironment):
         super().__init__(lambda: today)
         self.add_extension(_TagNumbers)
         self.filters |= {TURNS: bounds.turns, CONCATENATED: bounds.concatenated}
-        self._hoisted: dict[str, dict[str, str]] = {name: {} for name in _HOISTED}
+        self._hoisted: dict[str, dict[str, str]] = {name: {} for name in HOISTED}
         for style in (HEADER, TEXT, HTML, WIRE_TEXT, WIRE_HTML, AUDIT, DECISION):
             for role in ("value", "link", "urlpart"):
                 write = getattr(style, role)
                 self.filters[f"{style.name} {role}"] = write
-                self.filters[f"{style.name} {role}{_HOISTED_ONE}"] = getattr(write, "__getitem__", write)
+                self.filters[f"{style.name} {role}{HOISTED_ONE}"] = getattr(write, "__getitem__", write)
 
     def hoisted(self, name: str, key: str) -> str:
         """The variable that holds `key` of the context's `name`."""
@@ -234,12 +219,12 @@ def merged(
     environment: MergeEnvironment, template: Template, style: Style, constants: Mapping[str, Mapping[str, str]]
 ) -> Merged:
     """A template compiled in a style. Raises `InputError` for one that Jinja refuses."""
-    return _rewritten(_Rewrite, environment, template, style, constants)
+    return _compiled(environment, template, style, constants)
 
 
 def audited(environment: MergeEnvironment, template: Template, constants: Mapping[str, Mapping[str, str]]) -> Merged:
     """The template without its static text, each printed tag left out when its number is in `MUTED`."""
-    return _rewritten(_AuditRewrite, environment, template, AUDIT, constants)
+    return _compiled(environment, template, AUDIT, constants, muted=MUTED)
 
 
 def decisions(
@@ -259,22 +244,22 @@ def decisions(
         body.append(nodes.Output([tree], lineno=number))
     places = tuple(condition.place for condition in conditions)
     try:
-        body = _Rewrite(environment, DECISION, constants, frozenset()).all(body)
+        body = rewritten(environment, body, DECISION, constants)
         return Merged(environment, body, places, "conditions")
     except TemplateSyntaxError as exc:
         raise InputError(_refused(exc, places)) from exc
 
 
-def _rewritten(
-    rewrite: type[_Rewrite],
+def _compiled(
     environment: MergeEnvironment,
     template: Template,
     style: Style,
     constants: Mapping[str, Mapping[str, str]],
+    *,
+    muted: str = "",
 ) -> Merged:
     try:
-        body = environment.parse(template.source).body
-        body = rewrite(environment, style, constants, _assigned(body)).all(body)
+        body = rewritten(environment, environment.parse(template.source).body, style, constants, muted=muted)
         return Merged(environment, body, template.places, style.name)
     except TemplateSyntaxError as exc:
         raise InputError(_refused(exc, template.places)) from exc
@@ -285,90 +270,3 @@ def _rewritten(
 def _refused(exc: TemplateSyntaxError, places: tuple[Place, ...]) -> Problem:
     place = places[exc.lineno - 1] if 0 < exc.lineno <= len(places) else None
     return Problem(place, exc.message or "syntax error", code="bad-expression")
-
-
-def _assigned(body: list[nodes.Node]) -> frozenset[str]:
-    """Names the template sets itself: they hide the context's."""
-    return frozenset(name.name for part in body for name in part.find_all(nodes.Name) if name.ctx in ("store", "param"))
-
-
-class _Rewrite(NodeTransformer):
-    def __init__(
-        self,
-        environment: MergeEnvironment,
-        style: Style,
-        constants: Mapping[str, Mapping[str, str]],
-        hidden: frozenset[str],
-    ) -> None:
-        self._environment = environment
-        self._style = style
-        self._constants = {name: of for name, of in constants.items() if name not in hidden}
-        self._read = [name for name in _READ if name not in hidden]
-        self._depth = 0
-
-    def all(self, body: list[nodes.Node]) -> list[nodes.Node]:
-        """The rewritten statements. Raises `InputError` for one that no issue may hold."""
-        return [self.visit(statement) for statement in body]
-
-    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
-        if isinstance(node, nodes.Stmt) and (not isinstance(node, _STATEMENTS) or getattr(node, "recursive", False)):
-            raise TemplateSyntaxError("only if, for and set may stand in an issue", node.lineno)
-        return super().generic_visit(node, *args, **kwargs)
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  # Jinja's visitor dispatches by this name
-        self._depth += 1
-        if self._depth > bounds.DEPTH:
-            raise TemplateSyntaxError(f"loops stand at most {bounds.DEPTH} deep", node.lineno)
-        visited = self.generic_visit(node)
-        self._depth -= 1
-        node.iter = nodes.Filter(node.iter, TURNS, [], [], None, None, lineno=node.lineno)
-        return visited
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  # as above
-        first, *others = [self.visit(part) for part in node.nodes]
-        return nodes.Filter(first, CONCATENATED, others, [], None, None, lineno=node.lineno)
-
-    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  # as above
-        node.nodes = [self._piece(piece) for piece in node.nodes]
-        return node
-
-    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802  # as above
-        return self._looked_up(node, node.node, node.attr)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802  # as above
-        key = node.arg.value if isinstance(node.arg, nodes.Const) else None
-        return self._looked_up(node, node.node, key)
-
-    def _piece(self, piece: nodes.Expr) -> nodes.Expr:
-        if isinstance(piece, nodes.TemplateData):
-            return nodes.TemplateData(self._style.data(piece.data), lineno=piece.lineno)
-        role = "value"
-        if isinstance(piece, nodes.Filter) and piece.name in ("link", "urlpart") and piece.node is not None:
-            role, piece = piece.name, piece.node
-        return self._printed(self.visit(piece), f"{self._style.name} {role}")
-
-    def _printed(self, piece: nodes.Expr, writer: str) -> nodes.Expr:
-        if self._environment.is_hoisted(piece):
-            writer += _HOISTED_ONE
-        return nodes.Filter(piece, writer, [], [], None, None, lineno=piece.lineno)
-
-    def _looked_up(self, node: nodes.Expr, of: nodes.Expr, key: object) -> nodes.Node:
-        if isinstance(of, nodes.Name) and isinstance(key, str):
-            if key in self._constants.get(of.name, {}):
-                return nodes.Const(self._constants[of.name][key], lineno=node.lineno)
-            if of.name in self._read and not key.startswith("_") and (of.name != "links" or key in LINKS):
-                return self._read_past(of, key, node.lineno)
-        return self.generic_visit(node)
-
-    def _read_past(self, of: nodes.Name, key: str, tag: int) -> nodes.Expr:
-        if of.name in _HOISTED:
-            return nodes.Name(self._environment.hoisted(of.name, key), "load", lineno=tag)
-        return nodes.Filter(of, self._environment.looked_up(key), [], [], None, None, lineno=tag)
-
-
-class _AuditRewrite(_Rewrite):
-    def _printed(self, piece: nodes.Expr, writer: str) -> nodes.Expr:
-        tag, printed = piece.lineno, super()._printed(piece, writer)
-        muted = nodes.Name(MUTED, "load", lineno=tag)
-        test = nodes.Compare(nodes.Const(tag, lineno=tag), [nodes.Operand("notin", muted, lineno=tag)], lineno=tag)
-        return nodes.CondExpr(test, printed, nodes.Const("", lineno=tag), lineno=tag)

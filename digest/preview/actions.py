@@ -66,12 +66,9 @@ class Actions:
 
     async def _do(self, request: Request, title: str, act: Callable[[Look, Fields], dict[str, object]]) -> Response:
         fields = await form_of(request)
-        slug = request.path_params["slug"]
 
         def done() -> Response:
-            look = self._workbench.look(slug)
-            if look is None:
-                raise HTTPException(404, f"There is no issue “{slug}”.")
+            look = self._shell.look(request)
             problems: tuple[Problem, ...] = ()
             result: dict[str, object] = {}
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -13,28 +13,34 @@ from typing import Any
 from digest.audience.database import open_database
 from digest.audience.readers import load_readers
 from digest.audience.received import Received
-from digest.audience.samples import made_up_readers
 from digest.audience.store import Subscribers
 from digest.audience.subscriber import Subscriber
+from digest.checks.trying import tried
 from digest.compose.compiled import CompiledIssue
 from digest.compose.pictures import picture_files
 from digest.errors import InputError, Place, Problem
 from digest.message.merge import Identity, MergeError, Merger
 from digest.newsletter import Newsletter
 
+Warn = Callable[[Problem], None]
 
-def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: bool = False) -> dict[str, Any]:
+
+def build(
+    newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, warn: Warn, real: bool = False
+) -> dict[str, Any]:
     """Write all variants of an issue into the folder `out`; returns what ``manifest.json`` holds.
 
     The same issue gives the same bytes: messages are dated by the issue, and links carry the inert token. `real`
-    takes the readers of the database in place of made-up ones. Raises `InputError` for a reader who can't be merged.
+    takes the readers of the database in place of made-up ones, of whom those who lack a value are left out: `warn` is
+    told. Raises `InputError` for a reader who can't be merged.
     """
     day = date.fromisoformat(compiled.date)
     pictures = picture_files(newsletter, compiled)
     merger = Merger(compiled, Identity.of(newsletter.settings), today=day, attachments=pictures)
     variants: dict[str, Any] = {}
     files: dict[str, bytes] = {"compiled.json": compiled.to_json().encode()}
-    for number, (reader, count) in enumerate(one_of_each(merger, readers_of(newsletter, compiled, real=real)), start=1):
+    found = one_of_each(merger, readers_of(newsletter, merger, warn, real=real))
+    for number, (reader, count) in enumerate(found, start=1):
         name = f"variant-{number:02d}"
         seen = merger.rendering(reader)
         message = merger.message(reader, date=datetime.combine(day, time(), UTC), purpose="dry")
@@ -60,17 +66,25 @@ def build(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: b
     return manifest
 
 
-def readers_of(newsletter: Newsletter, compiled: CompiledIssue, *, real: bool) -> Iterator[Subscriber]:
-    """Made-up readers of every variant, or those of the database. Raises `InputError` where there is no list."""
+def readers_of(newsletter: Newsletter, merger: Merger, warn: Warn, *, real: bool) -> Iterator[Subscriber]:
+    """Made-up readers of every variant, or those of the database. Raises `InputError` where there is no list.
+
+    A made-up reader who only lacks a value is left out and `warn` told, as by `digest check`: of the same variant
+    there is another, mostly, who has it.
+    """
     if not real:
-        day = date.fromisoformat(compiled.date)
-        yield from made_up_readers(load_readers(newsletter.root), compiled, day)
+        for reader, failures in tried(merger, load_readers(newsletter.root)):
+            if not failures or any(problem.severity == "error" for problem in failures):
+                yield reader
+            else:
+                for problem in failures:
+                    warn(problem)
         return
     if not newsletter.database.is_file():
         place = Place(newsletter.shown(newsletter.database))
         raise InputError(Problem(place, "there is no list yet", "digest subscribers import FILE", code="no-list"))
     with closing(open_database(newsletter.database)) as connection:
-        received = Received(connection, compiled.received)
+        received = Received(connection, merger.compiled.received)
         yield from (received.known(s) for s, excluded in Subscribers(connection).candidates() if excluded is None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,7 +9,6 @@ from digest.preview.changes import changes
 from digest.preview.issue_pages import frame_address, rendering_of
 from digest.preview.shell import Shell
 from digest.preview.view import PHONE, SCHEMES, Pane, View
-from digest.preview.workbench import Look
 
 
 class ComparePages:
@@ -24,8 +22,8 @@ class ComparePages:
         """``/compare?a=SLUG&as=READER&b=SLUG&bs=READER``: what is left out is as on the left."""
         query = request.query_params
         view = View.of(query)
-        left = self._look(query.get("a", ""))
-        right = self._look(query.get("b", "")) if query.get("b") else left
+        left = self._shell.look_at(query.get("a", ""))
+        right = self._shell.look_at(query.get("b", "")) if query.get("b") else left
         sides = []
         for look, key, name in ((left, query.get("as", ""), "left"), (right, query.get("bs", ""), "right")):
             audience = self._workbench.audience(look)
@@ -46,9 +44,3 @@ class ComparePages:
             "changes": changes(subjects[0] + texts[0], subjects[1] + texts[1]),
         }
         return self._shell.page("compare.html", "issues", context)
-
-    def _look(self, slug: str) -> Look:
-        look = self._workbench.look(slug)
-        if look is None:
-            raise HTTPException(404, f"There is no issue “{slug}”.")
-        return look

@@ -32,7 +32,6 @@ _DECLARATION = re.compile(
 )
 _BLOCK = re.compile(r"\{[^{}]*\}")
 _ATTRIBUTE = re.compile(r"(?<![\w-])(style|bgcolor)\s*=\s*(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
-_HEAD_END = re.compile(r"</head\s*>", re.IGNORECASE)
 _CANVAS = {
     "gmail": "html,body{background-color:#161616;color:#ededed}",
     "outlook": "html,body{background-color:#1f1f1f;color:#f0f0f0}",

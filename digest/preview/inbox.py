@@ -257,8 +257,18 @@ def preview_text(html: str | None, text: str | None, limit: int = 140) -> str:
         parser = _Words()
         parser.feed(html[:_PREVIEWED])
         words = "".join(parser.words)
-    words = " ".join(_PADDING.sub(" ", words).split())
-    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
+    return clipped(" ".join(_PADDING.sub(" ", words).split()), limit)
+
+
+def clipped(text: str, room: int) -> str:
+    """`text` in `room` characters, with an ellipsis where something is missing.
+
+    >>> clipped("Three stories", 8), clipped("Three", 8), clipped("Three", 0)
+    ('Three s…', 'Three', '')
+    """
+    if len(text) <= room:
+        return text
+    return text[: room - 1].rstrip() + "…" if room > 1 else ""
 
 
 def _body(message: EmailMessage, kind: str) -> str | None:

@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from digest.compose.compiled import picture_address
+from digest.compose.compiled import CLIPPED
 from digest.compose.marks import without_marks
 from digest.compose.pictures import picture_bytes
 from digest.errors import InputError, Problem
 from digest.message.merge import MergeError, Merger, Rendering
 from digest.preview.colours import as_scheme
 from digest.preview.csrf import TOKEN
-from digest.preview.pages import email_document, saved_as
+from digest.preview.pages import email_document, pictures_from, saved_as
 from digest.preview.readers import Choice
 from digest.preview.shell import Shell
 from digest.preview.standing import standings
@@ -51,7 +51,7 @@ class IssuePages:
 
     def issue(self, request: Request) -> Response:
         """One issue as one reader gets it, in the view the address asks for."""
-        look = self.look(request)
+        look = self._shell.look(request)
         view = View.of(request.query_params)
         audience = self._workbench.audience(look)
         chosen = audience.find(view.reader)
@@ -75,6 +75,7 @@ class IssuePages:
             panes=[(pane, frame_address(look, chosen, view, pane, marked)) for pane in view.panes] if marked else [],
             settings_broken=bool(self._workbench.problems),
             size=len(rendering.html.encode()) if rendering else 0,
+            clipped=CLIPPED,
             problems=[*self._settings_problems(), *self.with_excerpts(problems)],
             shown=self._views.of(view, look, chosen, rendering, marked),
             relay=f"{newsletter.settings.smtp.host}:{newsletter.settings.smtp.port}",
@@ -85,7 +86,7 @@ class IssuePages:
 
     def problems(self, request: Request) -> Response:
         """All that `digest check` says of the issue: loaded after the page, because it takes a while."""
-        look = self.look(request)
+        look = self._shell.look(request)
         problems = self._workbench.checked(look)
         errors = sum(problem.severity == "error" for problem in problems)
         file = self._workbench.newsletter.shown(look.file)
@@ -93,7 +94,7 @@ class IssuePages:
 
     def html(self, request: Request) -> Response:
         """The email alone, for the frame: what a reader gets, with marks, and pictures from the folder."""
-        look = self.look(request)
+        look = self._shell.look(request)
         view = View.of(request.query_params)
         chosen = self._workbench.audience(look).find(view.reader)
         rendering, problem = rendering_of(look.twin, chosen)
@@ -105,7 +106,7 @@ class IssuePages:
 
     def message(self, request: Request) -> Response:
         """The whole message as a file; its links are inert."""
-        look = self.look(request)
+        look = self._shell.look(request)
         chosen = self._workbench.audience(look).find(request.query_params.get("reader", ""))
         message = self._views.message_of(look, chosen)
         if message is None:
@@ -115,7 +116,7 @@ class IssuePages:
 
     def picture(self, request: Request) -> Response:
         """A picture the issue shows, by its published name. Nothing else of the folder can be asked for."""
-        look = self.look(request)
+        look = self._shell.look(request)
         name = request.path_params["name"]
         pictures = look.compiled.pictures if look.compiled else ()
         picture = next((p for p in pictures if p.name == name), None)
@@ -128,13 +129,6 @@ class IssuePages:
         # The name holds the content's hash: what it names never changes.
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
         return Response(data, media_type=kind, headers=headers)
-
-    def look(self, request: Request) -> Look:
-        """The issue a request is about. Answers 404."""
-        look = self._workbench.look(request.path_params["slug"])
-        if look is None:
-            raise HTTPException(404, f"There is no issue “{request.path_params['slug']}”.")
-        return look
 
     def with_excerpts(self, problems: Iterable[Problem]) -> Shown:
         """Problems with the lines around their places."""
@@ -168,12 +162,7 @@ def frame_address(look: Look, chosen: Choice, view: View, pane: Pane, marked: Re
 
 def with_local_pictures(html: str, look: Look) -> str:
     """`html` with each of the issue's pictures taken from here, not from where it will be published."""
-    if look.compiled is None:
-        return html
-    for picture in look.compiled.pictures:
-        published = picture_address(look.compiled.assets_base, picture.name)
-        html = html.replace(published, f"/assets/{quote(look.slug)}/{picture.name}")
-    return html
+    return pictures_from(f"/assets/{quote(look.slug)}/", html, look.compiled) if look.compiled else html
 
 
 def _plain(marked: Rendering | None) -> Rendering | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from digest.compose.compiled import CompiledIssue, picture_address
 from digest.preview.security import email_policy
 
 FOLDER = Path(__file__).parent
@@ -45,6 +46,13 @@ def email_document(html: str, port: int, *, images: bool = True) -> Response:
     The policy is a header, and holds whatever the email says in a ``<meta>`` of its own (policies only add up).
     """
     return HTMLResponse(html, headers={"Content-Security-Policy": email_policy(port, images=images)})
+
+
+def pictures_from(folder: str, html: str, compiled: CompiledIssue) -> str:
+    """An email's HTML with the issue's pictures taken from `folder`, not from where they will be published."""
+    for picture in compiled.pictures:
+        html = html.replace(picture_address(compiled.assets_base, picture.name), f"{folder}{picture.name}")
+    return html
 
 
 def saved_as(name: str) -> str:

@@ -20,8 +20,8 @@ from digest.compose.composer import compile_issue
 from digest.compose.pictures import picture_files
 from digest.delivery.desk import open_desk
 from digest.errors import InputError, Place, Problem
-from digest.message.merge import Identity, MergeError, Merger
-from digest.newsletter import Newsletter
+from digest.message.merge import Identity, MergeError, Merger, Rendering
+from digest.newsletter import Newsletter, issue_slug
 from digest.preview.changes import changes
 from digest.preview.share import Pair, label, local_email
 
@@ -43,7 +43,7 @@ class Earlier:
 @contextmanager
 def earlier(newsletter: Newsletter, file: Path, revision: str) -> Iterator[Earlier]:
     """The issue in `file` as of `revision`, or as ``sent``. Raises `InputError` when there is none."""
-    slug = file.parent.name if file.name == "index.md" else file.stem
+    slug = issue_slug(file)
     if revision == SENT:
         yield _sent(newsletter, slug)
         return
@@ -67,8 +67,7 @@ def differences(newsletter: Newsletter, before: CompiledIssue, after: CompiledIs
     old, new = Merger(before, identity, today=day), Merger(after, identity, today=day)
     pairs: list[Pair] = []
     known: set[str] = set()
-    for reader in _readers_of_both(load_readers(newsletter.root), old, new):
-        was, now = old.rendering(reader), new.rendering(reader)
+    for reader, was, now in _read_by_both(load_readers(newsletter.root), old, new):
         found = changes(_words(was.subject, was.preheader, was.text), _words(now.subject, now.preheader, now.text))
         told = {change.essence for change in found if change.kind not in ("same", "gap")}
         # Where the pictures are published is no change of the issue.
@@ -79,21 +78,28 @@ def differences(newsletter: Newsletter, before: CompiledIssue, after: CompiledIs
     return pairs[:_AT_MOST]
 
 
-def _readers_of_both(readers: Readers, old: Merger, new: Merger) -> Iterator[Subscriber]:
-    """One reader for each pair of variants that is found: of the text as it is, and of the text as it was.
+def _read_by_both(readers: Readers, old: Merger, new: Merger) -> Iterator[tuple[Subscriber, Rendering, Rendering]]:
+    """One reader for each pair of variants that is found, of the text as it is and as it was, and what they read.
 
-    What only a condition showed that is no more is seen by nobody whom the text as it is would tell apart.
+    What only a condition showed that is no more is seen by nobody whom the text as it is would tell apart. A made-up
+    reader who lacks what one of the texts prints is passed over. Raises `InputError` when all of them do.
     """
     seen = set()
+    problems: dict[Problem, None] = {}
     for merger in (new, old):
         for reader in made_up_readers(readers, merger.compiled, merger.today):
             try:
                 pair = old.variant(reader), new.variant(reader)
-            except MergeError:
-                continue  # one of the texts asks for what readers no longer have
-            if pair not in seen:
-                seen.add(pair)
-                yield reader
+                if pair in seen:
+                    continue
+                read = reader, old.rendering(reader), new.rendering(reader)
+            except MergeError as exc:
+                problems[exc.problem] = None
+                continue
+            seen.add(pair)
+            yield read
+    if not seen:
+        raise InputError(problems)
 
 
 def _words(subject: str, preheader: str, text: str) -> str:

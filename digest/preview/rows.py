@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digest.message.merge import Rendering
-from digest.preview.inbox import preview_text
+from digest.preview.inbox import clipped, preview_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,3 @@ def _row(program: Program, rendering: Rendering, sender: str) -> Row:
     if len(rendering.preheader) > room:
         cut.append("preheader")
     return Row(program, shown_sender, subject, preview, tuple(cut), len(rendering.preheader) < room)
-
-
-def clipped(text: str, room: int) -> str:
-    """`text` in `room` characters, with an ellipsis where something is missing.
-
-    >>> clipped("Three stories", 8), clipped("Three", 8), clipped("Three", 0)
-    ('Three s…', 'Three', '')
-    """
-    if len(text) <= room:
-        return text
-    return text[: room - 1].rstrip() + "…" if room > 1 else ""

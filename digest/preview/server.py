@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import socket
 import threading
@@ -14,11 +13,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from digest.errors import UsageError
+from digest.listening import listen_on, why_shut
 from digest.preview.inbox import Inbox, serve_smtp
 from digest.preview.live import Live
 
 LOOPBACK = "127.0.0.1"
 _TRIES = 50
+_BACKLOG = 128
 
 
 def listen(port: int | None, first: int) -> socket.socket:
@@ -28,18 +29,11 @@ def listen(port: int | None, first: int) -> socket.socket:
     """
     tried = [port] if port is not None else [*range(first, first + _TRIES), 0]
     for number in tried:
-        # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms for every answer of two writes.
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((LOOPBACK, number))
-            listening.listen(128)
+            return listen_on(LOOPBACK, number, _BACKLOG)
         except OSError as exc:
-            listening.close()
             if port is not None:
-                raise UsageError(_why(exc, port)) from exc
-        else:
-            return listening
+                raise UsageError(f"port {port} {why_shut(exc)}; choose another, or leave the option out") from exc
     raise UsageError(f"no free port from {first} to {first + _TRIES - 1}")
 
 
@@ -60,12 +54,6 @@ def practice_relay(port: int) -> dict[str, object]:
         "smtp.provider": "generic",
         "smtp.rate": None,
     }
-
-
-def _why(exc: OSError, port: int) -> str:
-    if exc.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another program; choose another, or leave the option out"
-    return f"port {port} can't be opened: {exc.strerror}"
 
 
 class LocalServer:

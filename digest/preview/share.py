@@ -13,14 +13,14 @@ from datetime import date
 from pathlib import Path
 
 from digest.audience.subscriber import Subscriber
-from digest.compose.compiled import CompiledIssue, picture_address
+from digest.compose.compiled import CompiledIssue
 from digest.compose.pictures import picture_files
 from digest.message.merge import Identity, Merger, Rendering
 from digest.newsletter import Newsletter
-from digest.preview.build import hashes, one_of_each, readers_of, write_files
+from digest.preview.build import Warn, hashes, one_of_each, readers_of, write_files
 from digest.preview.changes import Change
 from digest.preview.colours import as_scheme
-from digest.preview.pages import STATIC, render
+from digest.preview.pages import STATIC, pictures_from, render
 from digest.preview.variants import short
 
 _HEAD = re.compile(r"(<head\b[^>]*>)", re.IGNORECASE)
@@ -38,13 +38,13 @@ class Sheet:
     dark: str
 
 
-def share(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, real: bool = False) -> list[Sheet]:
+def share(newsletter: Newsletter, compiled: CompiledIssue, out: Path, *, warn: Warn, real: bool = False) -> list[Sheet]:
     """Write the pages of an issue into `out`, ``index.html`` first; what an earlier call wrote is replaced.
 
-    `real` takes the readers of the database in place of made-up ones. Raises `InputError` as `build` does.
+    `real` and `warn` are as for `build`, which raises the same.
     """
     merger = Merger(compiled, Identity.of(newsletter.settings), today=date.fromisoformat(compiled.date))
-    found = one_of_each(merger, readers_of(newsletter, compiled, real=real))
+    found = one_of_each(merger, readers_of(newsletter, merger, warn, real=real))
     found.sort(key=lambda item: -item[1])
     pictures = picture_files(newsletter, compiled)
     files: dict[str, bytes] = {f"assets/{name}": data for name, (data, _) in pictures.items()}
@@ -90,8 +90,7 @@ def share_difference(
 
 def local_email(html: str, compiled: CompiledIssue, folder: str) -> str:
     """The email with its pictures from `folder`; a link opens in a window of its own."""
-    for picture in compiled.pictures:
-        html = html.replace(picture_address(compiled.assets_base, picture.name), f"{folder}{picture.name}")
+    html = pictures_from(folder, html, compiled)
     return _HEAD.sub(r'\1<base target="_blank"><meta name="robots" content="noindex">', html, count=1)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from digest.preview.editor import Editor
 from digest.preview.inbox import Inbox
 from digest.preview.pages import page
-from digest.preview.workbench import Workbench
+from digest.preview.workbench import Look, Workbench
 from digest.sections import split_mailbox
 
 
@@ -32,6 +34,17 @@ class Shell:
         """The sender as a mailbox lists it."""
         name, address = split_mailbox(sender or self.workbench.newsletter.settings.newsletter.sender)
         return name or address
+
+    def look(self, request: Request) -> Look:
+        """The issue that the path of a request names, as it is now. Answers 404."""
+        return self.look_at(request.path_params["slug"])
+
+    def look_at(self, slug: str) -> Look:
+        """An issue as it is now. Answers 404."""
+        look = self.workbench.look(slug)
+        if look is None:
+            raise HTTPException(404, f"There is no issue “{slug}”.")
+        return look
 
     def page(self, template: str, here: str, context: Mapping[str, object], status: int = 200) -> HTMLResponse:
         """One of our own pages; `here` is the part of the navigation it belongs to."""

@@ -13,6 +13,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import HtmlLexer
 
+from digest.compose.compiled import CLIPPED
 from digest.delivery.ledger import Entry
 from digest.delivery.providers import PROVIDERS
 from digest.delivery.signing import signing
@@ -31,9 +32,6 @@ from digest.preview.workbench import Look
 
 log = logging.getLogger(__name__)
 
-CLIPPED = 102_400
-"""Bytes of HTML after which Gmail shows no more."""
-
 
 class Views:
     """Makes the context of a view: ``{}`` where there is nothing more to know."""
@@ -51,9 +49,7 @@ class Views:
         if rendering is None or marked is None or compiled is None:
             return {}
         made: dict[str, Callable[[], dict[str, Any]]] = {
-            "row": lambda: {
-                "rows": rows(rendering, self._shell.sender_name(look.compiled.sender if look.compiled else ""))
-            },
+            "row": lambda: {"rows": rows(rendering, self._shell.sender_name(compiled.sender))},
             "source": lambda: {"lines": coloured(rendering.html)},
             "message": lambda: self._message(look, chosen),
             "links": lambda: {"links": links_of(marked.html, compiled.links)},

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from digest.compose.compiled import CompiledIssue, Size
 from digest.errors import InputError, Place, Problem
@@ -129,7 +128,7 @@ class Workbench:
             if known is not None:
                 return known
             try:
-                problems = tuple(check(self._newsletter, look.slug, today=self._today()))
+                problems = tuple(check(self._newsletter, look.slug, today=self._newsletter.today))
             except InputError as exc:
                 problems = exc.problems
             except Exception as exc:  # noqa: BLE001 - a check that fails must not take the page with it
@@ -148,7 +147,7 @@ class Workbench:
         if kept is None or kept.compiled is not look.compiled:
             carried = attachments(self._newsletter, look.compiled)
             identity = Identity.of(self._newsletter.settings)
-            kept = Merger(look.compiled, identity, today=self._today(), attachments=carried)
+            kept = Merger(look.compiled, identity, today=self._newsletter.today, attachments=carried)
             self._mergers[look.slug] = kept
         return kept
 
@@ -168,7 +167,7 @@ class Workbench:
 
     def audience(self, look: Look | None = None) -> Audience:
         """Everyone an issue can be shown to."""
-        return Audience(self._newsletter, self._made_up, look.compiled if look else None, self._today())
+        return Audience(self._newsletter, self._made_up, look.compiled if look else None, self._newsletter.today)
 
     def changed(self, paths: Iterable[Path]) -> set[str]:
         """Take note of saved files; the slugs to look at again come out. Never waits for a look under way.
@@ -227,9 +226,6 @@ class Workbench:
                 return slug
         return None
 
-    def _today(self) -> date:
-        return datetime.now(ZoneInfo(self._newsletter.settings.newsletter.timezone)).date()
-
     def _files(self) -> dict[str, Path]:
         try:
             files = self._newsletter.issue_files()
@@ -249,7 +245,7 @@ class Workbench:
         try:
             # The twin alone is composed, because somebody waits: without its marks it is the email, to the byte.
             marked = compose_issue(self._newsletter, file, marks=True).compiled
-            twin = Merger(marked, Identity.of(self._newsletter.settings), today=self._today(), for_wire=False)
+            twin = Merger(marked, Identity.of(self._newsletter.settings), today=self._newsletter.today, for_wire=False)
         except InputError as exc:
             problems = exc.problems
         except Exception as exc:  # noqa: BLE001 - the page must stay up over the last good rendering

@@ -15,11 +15,12 @@ from typing import Any
 import yaml
 
 from digest.errors import InputError, LaterError, Place, Problem
+from digest.files import replace_file
 from digest.issue.frontmatter import read_front_matter, split_front_matter
 from digest.issue.model import FrontMatter
 from digest.newsletter import Newsletter
-from digest.schedule.files import replace_file
-from digest.schedule.when import Moment, resolve
+from digest.schedule.planned import moment_of
+from digest.schedule.when import Moment
 
 _BOM = "\ufeff"
 
@@ -35,8 +36,7 @@ def set_schedule(newsletter: Newsletter, file: Path, when: datetime) -> Moment:
     written = when.replace(microsecond=0)
     text = written.isoformat(" ", "seconds" if written.second else "minutes")
     front = _write(newsletter, file, {"send_at": text, "status": "ready"})
-    zone = newsletter.settings.newsletter.timezone
-    return resolve(written, zone if front.timezone in ("", "reader") else front.timezone)
+    return moment_of(newsletter, front, written)
 
 
 def unset_schedule(newsletter: Newsletter, file: Path) -> None:
@@ -79,15 +79,8 @@ def _read(editor: _Editor, place: Place) -> FrontMatter:
 def _same_but_for_the_date(old: FrontMatter, new: FrontMatter, values: dict[str, str | None], place: Place) -> None:
     wished = values["send_at"]
     untouched = replace(new, send_at=old.send_at, status=old.status, places=old.places) == old
-    if (
-        untouched
-        and new.status == values["status"]
-        and (new.send_at.isoformat(" ") if new.send_at else None)
-        in (
-            wished,
-            wished and f"{wished}:00",
-        )
-    ):
+    written = new.send_at.isoformat(" ") if new.send_at else None
+    if untouched and new.status == values["status"] and written in (wished, wished and f"{wished}:00"):
         return
     lines = ", ".join(f"“{key}: {value}”" for key, value in values.items() if value)
     raise InputError(Problem(place, "this front matter can't be edited safely", f"write {lines} yourself", code="yaml"))

@@ -17,7 +17,7 @@ from digest.compose.compiled import CompiledIssue
 from digest.delivery.agenda import RunReport, Wishes
 from digest.delivery.deliver import deliver
 from digest.delivery.desk import Desk, open_desk
-from digest.delivery.lock import alone
+from digest.delivery.lock import sole_run_due
 from digest.delivery.relay import Relay
 from digest.delivery.sentlog import SentLog
 from digest.errors import HeldError, InputError, LaterError, Problem
@@ -43,7 +43,8 @@ class Tools:
     """What a call works with. `compose` composes and checks an issue, in a process of its own.
 
     `relay`: that of the settings, if none is given. `before_start` is called before a run begins: what came back
-    of earlier ones is read first. `log` hears what a person at a terminal may want to know.
+    of earlier ones is read first. `log` hears what a person at a terminal may want to know. Once `stopped` is true,
+    nothing more is begun.
     """
 
     compose: Callable[[Newsletter, Path], Composed]
@@ -51,6 +52,7 @@ class Tools:
     relay: Relay | None = None
     before_start: Callable[[Newsletter], None] = lambda _newsletter: None
     log: Callable[[str], None] = lambda _text: None
+    stopped: Callable[[], bool] = lambda: False
 
 
 def run_due(newsletter: Newsletter, tools: Tools, *, deadline: timedelta | None = None) -> Done:
@@ -60,9 +62,9 @@ def run_due(newsletter: Newsletter, tools: Tools, *, deadline: timedelta | None 
     files, a database that can't be used.
     """
     newsletter.database.parent.mkdir(parents=True, exist_ok=True)
-    lock = newsletter.database.with_name(f"{newsletter.database.name}.run-due.lock")
     try:
-        with alone(lock, "another run-due is at work"), open_desk(newsletter, tools.clock.now) as desk:
+        busy = "another run-due is at work"
+        with sole_run_due(newsletter.database, busy), open_desk(newsletter, tools.clock.now) as desk:
             return _Pass(desk, tools, deadline).run()
     except LaterError as exc:
         tools.log(str(exc))
@@ -99,7 +101,9 @@ class _Pass:
         return self.done
 
     def _may_go_on(self) -> bool:
-        return self.done.exit_code != 130 and (self.ends is None or time.monotonic() < self.ends)
+        if self.done.exit_code == 130 or self.tools.stopped():
+            return False
+        return self.ends is None or time.monotonic() < self.ends
 
     # ---- deciding
 

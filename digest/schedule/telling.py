@@ -23,26 +23,27 @@ from digest.sections import split_mailbox
 
 PATIENCE = 10.0  # seconds for the heartbeat
 STALE = timedelta(days=1)
-"""A notice that nobody could be told for so long is not told any more."""
+"""A notice that could not be told and is older than this is not tried again."""
 
 
 def tell(desk: Desk, relay: Relay, records: Records, now: datetime) -> str:
     """Mail what the editor was not told yet, and note it. Returns why that failed, or nothing."""
     untold = records.untold()
     editor = desk.newsletter.settings.notify.editor
-    stale = [n for n in untold if not editor or now - n.made_at > STALE]
-    fresh = [n for n in untold if n not in stale]
-    for notice in stale:
-        records.is_settled(notice.key, now)
-    if not fresh:
+    if not untold:
         return ""
-    try:
-        told = asyncio.run(_mail(desk, relay, fresh, str(editor), now))
-    except (DigestError, OSError, ValueError) as exc:
-        return f"the editor could not be told: {exc}"
-    for notice in told:
-        records.is_settled(notice.key, now)
-    return "" if len(told) == len(fresh) else "the editor could not be told: the relay did not take the mail"
+    told, why = untold, ""
+    if editor:
+        try:
+            told = asyncio.run(_mail(desk, relay, untold, str(editor), now))
+            why = "" if len(told) == len(untold) else "the relay did not take the mail"
+        except (DigestError, OSError, ValueError) as exc:
+            told, why = [], str(exc)
+    # However old it is, it is tried once: nobody may have been there to do it, as when the machine was off.
+    for notice in untold:
+        if notice in told or now - notice.made_at > STALE:
+            records.is_settled(notice.key, now)
+    return f"the editor could not be told: {why}" if why else ""
 
 
 async def _mail(desk: Desk, relay: Relay, notices: Sequence[Notice], editor: str, now: datetime) -> list[Notice]:
@@ -72,15 +73,8 @@ def _message(desk: Desk, notice: Notice, editor: str, now: datetime) -> Message:
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = message_id
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notice answers it
-    mail.set_content(_without(desk.newsletter.settings.secrets(), notice.text), cte="quoted-printable")
+    mail.set_content(desk.newsletter.settings.without_secrets(notice.text), cte="quoted-printable")
     return Message(sender, editor, message_id, mail.as_bytes())
-
-
-def _without(secrets: Sequence[str], text: str) -> str:
-    """`text` without the secrets of the settings: a mail is read by more than its reader."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "…")
-    return text
 
 
 def beat(url: str) -> str:

@@ -89,6 +89,14 @@ class Addresses:
         return f"{self.base}/" + "/".join(quote(part, safe="") for part in parts)
 
 
+def own_names(settings: Settings) -> frozenset[str]:
+    """Addresses of our own pages as short as an issue's: who asks for one of these never gets an issue."""
+    way = Addresses.of(settings).way(settings.unsubscribe.url or "")
+    named = {way.path.removeprefix("/")} if way and way.field else set()
+    joining = {"signup"} if settings.signup.enabled else set()
+    return frozenset({"u", "feed.xml", "healthz", *joining, *named})
+
+
 class PublicIdentity(Identity):
     """The links of an issue that nobody in particular reads: the archive's page, and how one leaves."""
 

@@ -7,6 +7,8 @@
     /feed.xml               the archive as Atom    /preferences/<token>    name, language, tags; /data, /erase
     /view/<slug>/<token>    a reader's own copy    /signup, /confirm/<token>
     /assets/<name>          a picture              /healthz                for who watches the server
+
+What has an address as short as an issue's stands in `digest.web.addresses.own_names` as well.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from digest.audience.readers import load_readers
 from digest.audience.received import Received
@@ -81,7 +80,7 @@ class Issues:
         settings = newsletter.settings
         self._reading = reading
         self._addresses = addresses
-        self._zone = ZoneInfo(settings.newsletter.timezone)
+        self._newsletter = newsletter
         self._identity = Identity.of(settings)
         self._public_identity = PublicIdentity.of(settings)
         self._nobody = public_reader(load_readers(newsletter.root))
@@ -97,22 +96,22 @@ class Issues:
         """The public issues, the latest first, and whether there are older ones."""
         found: list[PublicIssue] = []
         for sent in self._sent():
-            if not self._is_public(sent, self._today()):
+            if not self._is_public(sent, self._newsletter.today):
                 continue
             if skipped:
                 skipped -= 1
             elif len(found) == most:
                 return found, True
-            elif issue := self._public(sent, self._today()):
+            elif issue := self._public(sent, self._newsletter.today):
                 found.append(issue)
         return found, False
 
     def public(self, slug: str) -> PublicIssue | None:
         """An issue as anybody may read it; None when there is none, or it is not for everybody."""
         sent = next(self._sent(slug), None)
-        if sent is None or not self._is_public(sent, self._today()):
+        if sent is None or not self._is_public(sent, self._newsletter.today):
             return None
-        return self._public(sent, self._today())
+        return self._public(sent, self._newsletter.today)
 
     # ---- for one reader
 
@@ -121,7 +120,7 @@ class Issues:
         sent = next(self._sent(slug), None)
         if sent is None:
             return None
-        merger = self._merger(self._text_for(sent, reader), self._today(), personal=True)
+        merger = self._merger(self._text_for(sent, reader), self._newsletter.today, personal=True)
         try:
             if merger is None or not merger.gets(reader):
                 return None
@@ -230,9 +229,6 @@ class Issues:
                     return self._addresses.public("assets", picture.name)
                 return picture_address(compiled.assets_base, picture.name)
         return ""
-
-    def _today(self) -> date:
-        return datetime.now(self._zone).date()
 
 
 def _title(compiled: CompiledIssue, seen: Rendering) -> str:

@@ -78,11 +78,4 @@ def everything(connection: sqlite3.Connection, token: str) -> Mapping[str, Any] 
     reader = Subscribers(connection).by_token(token)
     if reader is None:
         return None
-    found = holding(connection, parse_address(reader.email))
-    return {
-        "subscriber": found.subscriber,
-        "attributes": found.attributes,
-        **found.records,
-        "suppression": next(iter(found.records["suppression"]), None),
-        "forgotten": found.forgotten,
-    }
+    return holding(connection, parse_address(reader.email)).to_dict()

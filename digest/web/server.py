@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import signal
 import socket
@@ -14,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from digest.errors import UsageError
+from digest.listening import listen_on, why_shut
 
 log = logging.getLogger(__name__)
 
@@ -24,18 +24,10 @@ GRACE = 15  # seconds for what is under way, once it is told to stop
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 means any free one. Raises `UsageError`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms for every answer of two writes.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
+        return listen_on(host, port, BACKLOG)
     except OSError as exc:
-        listening.close()
-        reason = "is in use by another program" if exc.errno == errno.EADDRINUSE else f"can't be opened: {exc.strerror}"
-        raise UsageError(f"port {port} of {host} {reason}; choose another with --port or --host") from exc
-    return listening
+        raise UsageError(f"port {port} of {host} {why_shut(exc)}; choose another with --port or --host") from exc
 
 
 def configuration(app: ASGIApp, proxies: Sequence[str] = ()) -> uvicorn.Config:

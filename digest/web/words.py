@@ -7,7 +7,7 @@ A text may hold ``{newsletter}`` and other names. A language without a file of i
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,6 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "strings"
 FALLBACK = "en"
 _LONGEST_HEADER = 500  # characters of Accept-Language that are read
-
-Say = Callable[..., str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Any, TypeVar
 from digest.audience import departures
 from digest.audience.database import open_database
 from digest.errors import DigestError, LaterError
+from digest.files import sync_path
 
 log = logging.getLogger(__name__)
 
@@ -199,17 +199,9 @@ class Writer:
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def _together(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with departures.transaction(connection):
             groups = [[*group] for _, group in groupby(jobs, key=lambda job: job.group)]
             answers = [answer for group in groups for answer in _tried(connection, group)]
-            settle = departures.record(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        settle()
         self._sync()
         for job, answer, exc in answers:
             _answer(job, answer, exc)
@@ -220,11 +212,7 @@ class Writer:
         Under ``synchronous = FULL`` SQLite does it before it lets go of the lock, and a send waits for the disk too.
         """
         with suppress(FileNotFoundError):  # everything was just moved from the log into the database, synced
-            descriptor = os.open(self._log, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_path(self._log)
 
     def _alone(self, connection: sqlite3.Connection, job: _Job) -> None:
         _be_patient(connection, _PATIENCE_ALONE)

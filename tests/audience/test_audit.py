@@ -152,7 +152,7 @@ people = st.lists(
     people=[{"tags": (), "desk": d} for d in ("x", "mailto:x")],
     audience="true",
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_many_at_once_fail_as_each_alone(html: str, text: str, people: list[dict[str, Value]], audience: str) -> None:
     """For any issue and readers, the audit, which tries readers who are alike once, counts exactly what fails where
     each is tried."""

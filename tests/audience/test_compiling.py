@@ -121,7 +121,7 @@ expressions = st.recursive(leaves, larger, max_leaves=7)
 
 
 @given(source=expressions, values=people)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_compiled_means_what_the_sandbox_means(source: str, values: dict[str, Value]) -> None:
     """For any expression and any reader, absent values and errors included, both say the same."""
     expected = in_the_sandbox(source, values)

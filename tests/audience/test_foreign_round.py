@@ -55,7 +55,7 @@ def take(file: Path, content: bytes, readers: Readers) -> tuple[sqlite3.Connecti
 @given(people=st.lists(person, min_size=1, max_size=3))
 @example(people=[{"status": "active", "city": "a lone\rreturn"}])
 @example(people=[{"status": "active", "name": "no\N{NO-BREAK SPACE}break"}])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_format_comes_back(
     readers: Readers, tmp_path_factory: pytest.TempPathFactory, form: str, people: list[Person]
 ) -> None:

@@ -361,7 +361,7 @@ person = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @given(people=st.lists(person, max_size=4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_export_is_imported_as_the_same_list(
     readers: Readers, tmp_path_factory: pytest.TempPathFactory, form: str, people: list[dict[str, object]]
 ) -> None:

@@ -13,33 +13,19 @@ from digest.audience.readers import Readers, load_readers
 from digest.audience.samples import made_up_readers, public_reader
 from digest.audience.segments import Segments
 from digest.audience.subscriber import Subscriber
-from digest.compose.compiled import Ask, CompiledIssue, Condition, Template
+from digest.compose.compiled import Ask, CompiledIssue
+from digest.compose.handmade import handmade
 from digest.errors import InputError, Place
 from digest.expressions import RECEIVED
 from digest.message.merge import Identity, Merger
 
 PLACE = Place("issues/x.md", 1)
 TODAY = date(2025, 9, 12)
-NOTHING = Template("")
 
 
 def issue(readers: Readers, *conditions: str, audience: str = "true", asks: tuple[str, ...] = ()) -> CompiledIssue:
-    return CompiledIssue(
-        slug="x",
-        title="X",
-        language="en",
-        date="2025-09-12",
-        sender="",
-        reply_to="",
-        audience=audience,
-        subject=NOTHING,
-        preheader=NOTHING,
-        html=NOTHING,
-        text=NOTHING,
-        segments=dict(readers.segments),
-        conditions=tuple(Condition(c, PLACE) for c in conditions),
-        asks=tuple(Ask(name, PLACE, bare=True) for name in asks),
-    )
+    asked = tuple(Ask(name, PLACE, bare=True) for name in asks)
+    return handmade(audience=audience, segments=dict(readers.segments), conditions=conditions, asks=asked)
 
 
 def outcomes(compiled: CompiledIssue, readers: list[Subscriber]) -> list[tuple[bool, ...]]:

@@ -9,13 +9,12 @@ from digest.audience.address import parse_address
 from digest.audience.database import now, open_database, writing
 from digest.audience.store import Subscribers, Suppressions, new_token
 from digest.bounces.collecting import Collected, collect
-from digest.compose.compiled import CompiledIssue, Template
+from digest.compose.handmade import handmade
 from digest.delivery.accounts import Accounts
 from digest.delivery.agenda import RunReport, Wishes
 from digest.delivery.deliver import deliver
 from digest.delivery.desk import open_desk
 from digest.delivery.scripted import Received, ScriptedRelay
-from digest.errors import Place
 from digest.newsletter import Newsletter
 
 SETTINGS = """
@@ -74,20 +73,8 @@ class Weekly:
 
     def send(self, slug: str = "one") -> RunReport:
         """Send an issue to everybody."""
-        where = Place(f"issues/{slug}.md", 1)
-        issue = CompiledIssue(
-            slug=slug,
-            title=slug,
-            language="en",
-            date="2025-09-12",
-            sender="",
-            reply_to="",
-            audience="true",
-            subject=Template(slug, (where,)),
-            preheader=Template("", ()),
-            html=Template(f"<!DOCTYPE html><p>{slug}</p>", (where,)),
-            text=Template(f"{slug}\n", (where,)),
-        )
+        html, text = f"<!DOCTYPE html><p>{slug}</p>", f"{slug}\n"
+        issue = handmade(f"issues/{slug}.md", title=slug, subject=slug, html=html, text=text)
         return deliver(self.newsletter, slug, issue, Wishes())
 
     def copy_of(self, address: str, slug: str = "one") -> Received:

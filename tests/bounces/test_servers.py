@@ -3,11 +3,9 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,32 +59,17 @@ class Servers:
     def arrived(self) -> int:
         return len(list((self.maildir / "new").glob("*")) + list((self.maildir / "cur").glob("*")))
 
-    def wait_for(self, number: int) -> None:
-        for _ in range(300):
-            if self.arrived() >= number:
-                return
-            time.sleep(0.1)
-        pytest.fail(f"{self.arrived()} of {number} bounces have come")
-
     def empty(self) -> None:
         shutil.rmtree(self.maildir, ignore_errors=True)
 
 
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
+def servers(free_port: Callable[[], int], listening: Callable[[int], None]) -> Iterator[Servers]:
     """Both from configurations of their own, on ports of their own, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="digest-mail-") as name, ScriptedRelay(_refuses) as world:
         root = Path(name)
         root.chmod(0o755)  # the servers' own users pass through
-        smtp, imap, imaps, pop3, pop3s = ports = _free_ports(5)
+        smtp, imap, imaps, pop3, pop3s = ports = [free_port() for _ in range(5)]
         owner = pwd.getpwnam("nobody")
         (root / "mail").mkdir()
         os.chown(root / "mail", owner.pw_uid, owner.pw_gid)
@@ -94,8 +77,11 @@ def servers() -> Iterator[Servers]:
         _postfix(root, found, world.port, owner)
         dovecot = _dovecot(root, found, owner)
         try:
-            for port in ports:
-                _wait_for_port(port, root)
+            try:
+                for port in ports:
+                    listening(port)
+            except AssertionError:
+                pytest.fail(f"not all of {ports} are served: {[file.read_text() for file in root.glob('*.log')]}")
             yield found
         finally:
             dovecot.terminate()
@@ -208,20 +194,10 @@ service pop3-login {{
     return subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", configuration], stderr=subprocess.DEVNULL)
 
 
-def _wait_for_port(port: int, root: Path) -> None:
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    logs = [file.read_text() for file in root.glob("*.log")]
-    pytest.fail(f"nobody listens on {port}: {logs}")
-
-
 @pytest.fixture
-def bounced(weekly: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Any:
+def bounced(
+    weekly: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], object]], object]
+) -> Any:
     """An issue was sent through Postfix, and what the world refused has come back."""
     monkeypatch.setenv("SSL_CERT_FILE", str(servers.certificate))
     servers.empty()
@@ -232,7 +208,7 @@ def bounced(weekly: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> A
         "bounces.password": PASSWORD,
     }
     assert weekly.send("one").accounts.accepted == len(READERS)
-    servers.wait_for(3)
+    eventually(lambda: servers.arrived() >= 3)
     return weekly
 
 
@@ -267,7 +243,9 @@ def test_tls_after_a_first_line_in_the_clear(bounced: Any, servers: Servers, pro
         pass
 
 
-def test_a_server_that_refuses_is_named(bounced: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_refuses_is_named(
+    bounced: Any, servers: Servers, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
     """A wrong password and an untrusted certificate need a person; one that can't be reached does not. Nothing
     is lost, and no secret is said."""
     for protocol in ("imaps", "pop3s"):
@@ -280,8 +258,7 @@ def test_a_server_that_refuses_is_named(bounced: Any, servers: Servers, monkeypa
         with pytest.raises(HeldError, match="certificate"):
             collect(bounced.newsletter)
         monkeypatch.setenv("SSL_CERT_FILE", str(servers.certificate))
-        (closed,) = _free_ports(1)
-        bounced.overrides["bounces.mailbox"] = f"{protocol}://127.0.0.1:{closed}"
+        bounced.overrides["bounces.mailbox"] = f"{protocol}://127.0.0.1:{free_port()}"
         with pytest.raises(LaterError, match="can't be reached"):
             collect(bounced.newsletter)
     bounced.overrides["bounces.mailbox"] = f"imaps://127.0.0.1:{servers.imaps}/Nowhere"

@@ -70,6 +70,15 @@ def test_what_an_inbox_would_lack(folder, head: str) -> None:
     assert "add a line" in told
 
 
+@pytest.mark.parametrize("slug", ["u", "healthz", "feed.xml"])
+def test_a_name_that_another_page_has(folder, slug: str) -> None:
+    """An issue that a public page of the same address would hide: a warning, with a name that is free."""
+    (folder / "issues" / f"{slug}.md").write_text('---\nsubject: "s"\npreheader: p\ndate: 2025-09-12\n---\nWords.')
+    (told,) = _told(folder, slug)
+    assert told.startswith(f"issues/{slug}.md:1: warning: nobody can read it in the archive: ")
+    assert f"such as 2025-09-12-{slug}" in told
+
+
 def test_the_command_speaks_json_sarif_and_junit(folder, digest) -> None:
     """Each format is whole and names the same problem at the same line; exit code 1."""
     _write(folder, "::: hreo\n:::")

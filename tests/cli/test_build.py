@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from email import message_from_bytes
 from email.policy import default
 
@@ -61,6 +62,36 @@ def test_real_readers_are_counted(folder, digest) -> None:
     assert sum(variant["readers"] for variant in variants.values()) == 30
 
 
+def test_what_a_made_up_reader_lacks_is_a_warning(folder, digest) -> None:
+    """A bare value stops no build that `digest check` lets pass: the same warning, once, and every variant."""
+    (folder / "issues" / "x.md").write_text(
+        "---\nsubject: s\npreheader: p\ndate: 2025-09-12\n---\n"
+        'At {{ subscriber.company }}.\n\n{segments="pro"}\nPro {{ subscriber.seats }}.\n'
+    )
+    checked = digest("check", "x", cwd=folder)
+    built = digest("build", "x", "--out", "out", "--web", "web", cwd=folder)
+    assert (checked.returncode, built.returncode) == (0, 0), checked.stdout + built.stderr
+    (line,) = built.stderr.splitlines()
+    assert line.startswith("issues/x.md:6:4: warning: `company` is missing for a made-up reader, no fallback")
+    assert line in checked.stdout.splitlines()
+    variants = json.loads((folder / "out" / "manifest.json").read_text())["variants"]
+    assert sorted(set(v["conditions"].values()) == {True} for v in variants.values()) == [False, True]
+    assert (folder / "web" / "index.html").is_file()
+
+
+def test_what_a_real_reader_lacks_stops_a_build(folder, digest) -> None:
+    """With `--real` a missing value is an error, as it is for a send, and nothing is written."""
+    (folder / "issues" / "x.md").write_text(
+        "---\nsubject: s\npreheader: p\ndate: 2025-09-12\n---\nAt {{ subscriber.company }}.\n"
+    )
+    (folder / "list.csv").write_text("email\nada@example.com\n")
+    assert digest("subscribers", "import", "list.csv", cwd=folder).returncode == 0
+    run = digest("build", "x", "--out", "out", "--real", cwd=folder)
+    assert run.returncode == 1
+    assert "issues/x.md:6:4: error: `company` is missing for this reader" in run.stderr
+    assert not (folder / "out").exists()
+
+
 def test_a_broken_issue_writes_nothing(folder, digest) -> None:
     """All its problems, exit code 1, and no folder."""
     (folder / "issues" / "x.md").write_text("---\nsubject: s\n---\n::: hreo\n:::\n")
@@ -68,6 +99,15 @@ def test_a_broken_issue_writes_nothing(folder, digest) -> None:
     assert run.returncode == 1
     assert "issues/x.md:4" in run.stderr
     assert not (folder / "out").exists()
+
+
+def test_files_of_a_shipped_theme_are_named_as_in_a_newsletter(folder, digest) -> None:
+    """A part of a theme that is not in the newsletter's folder is `templates/…`, wherever digest is installed."""
+    shutil.rmtree(folder / "templates")
+    assert digest("build", SLUG, "--out", "out", cwd=folder).returncode == 0
+    files = {size["place"]["file"] for size in json.loads((folder / "out" / "compiled.json").read_text())["sizes"]}
+    assert "templates/median/layout.mjml" in files
+    assert all(file.startswith(("templates/", "issues/")) for file in files)
 
 
 def test_blocks_names_every_kind_of_the_theme(folder, digest) -> None:

@@ -116,10 +116,10 @@ def test_serves_until_stopped(repository: Path, temporary: Path, stop: signal.Si
         assert process.stdout is not None
         said = "".join(takewhile("Ctrl+C ends it. Nothing is kept.\n".__ne__, process.stdout))  # or its end
         inbox, preview = re.findall(r"http://127\.0\.0\.1:\d+/\S+", said)
-        assert "received over SMTP" in httpx.get(inbox).text
-        assert httpx.get(preview).status_code == 200
+        assert "received over SMTP" in httpx.get(inbox, timeout=60).text
+        assert httpx.get(preview, timeout=60).status_code == 200
         process.send_signal(stop)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0
@@ -218,10 +218,10 @@ def test_links_of_the_message_work(sent: Any) -> None:
     pictures = set(re.findall(rf'src="({site}/assets/[^"]+)"', html))
     assert len(pictures) >= 2
     for picture in pictures:
-        assert httpx.get(picture).headers["content-type"].startswith("image/")
+        assert httpx.get(picture, timeout=60).headers["content-type"].startswith("image/")
     for path in ("view", "u"):
         [address] = set(re.findall(rf'href="({site}/{path}/[^"]+)"', html))
-        assert httpx.get(address).status_code == 200
+        assert httpx.get(address, timeout=60).status_code == 200
     leave = re.search(r"<(http[^>]+)>", message["List-Unsubscribe"])
     assert leave is not None
-    assert "takes" in httpx.get(leave[1]).text
+    assert "takes" in httpx.get(leave[1], timeout=60).text

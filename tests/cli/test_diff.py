@@ -62,6 +62,27 @@ def test_words_of_a_condition_that_went_are_shown(kept, digest) -> None:
     assert "(before)" in run.stdout
 
 
+def test_who_lacks_a_value_is_passed_over(kept, digest) -> None:
+    """A value that is printed bare and that the public reader lacks keeps nobody from seeing what changed."""
+    _edit(kept, "one tiny one", "one small one for {{ subscriber.company }}")
+    run = digest("diff", SLUG, cwd=kept)
+    assert run.returncode == 0, run.stderr
+    assert "{+small" in run.stdout
+
+
+def test_a_text_that_nobody_can_read_is_told(kept, digest) -> None:
+    """Where every made-up reader lacks a value there is nothing to compare: its place is told, with exit code 1."""
+    (kept / "issues" / "x.md").write_text("---\nsubject: s\ndate: 2025-09-12\n---\nWords.\n")
+    for command in (["add", "issues"], ["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-qm", "Two"]):
+        subprocess.run(["git", *command], cwd=kept, check=True)
+    (kept / "issues" / "x.md").write_text(
+        "---\nsubject: s\ndate: 2025-09-12\naudience: not subscriber.company\n---\nAt {{ subscriber.company }}.\n"
+    )
+    run = digest("diff", "x", cwd=kept)
+    assert run.returncode == 1
+    assert "issues/x.md:6:4: error: `company` is missing" in run.stderr
+
+
 def test_both_pictures_side_by_side(kept, digest) -> None:
     """With --out a page shows the words and both emails, and says that it is a draft."""
     _edit(kept, "one tiny one", "one small one")

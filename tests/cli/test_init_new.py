@@ -106,7 +106,7 @@ def test_what_init_and_new_write_composes(tmp_path: Path) -> None:
     assert (draft.subject.source, draft.slug) == ("Once", "2026-01-02-once")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(title=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=30))
 @example(title='# 1: *a* _b_ `c` [d](e) <f> {g} {#h} ~i~ | j & "k" \\ l')
 @example(title="- no")

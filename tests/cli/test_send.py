@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -248,22 +249,31 @@ def test_log_for_machines(call, scripted):
     assert (lines[-1]["event"], lines[-1]["accepted"], lines[-1]["total"]) == ("ended", 30, 30)
 
 
-def test_watched(call, scripted, folder):
+def test_watched(call, scripted, folder, until):
     """status --watch follows a running send, and ends with its accounts."""
-    import time
+    watched = threading.Event()
 
-    relay = scripted(lambda step: time.sleep(0.05) if step.verb == "." else None)
+    def waits_for_us(_step):
+        if len(relay.received) == 4:
+            watched.wait(60)
+
+    relay = scripted(waits_for_us)
     call("test", SLUG, "me@example.com", port=relay.port)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DIGEST_")} | relay_at(relay.port)
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "DIGEST_SMTP__CONNECTIONS": "1"}
-    sender = subprocess.Popen([sys.executable, "-m", "digest", "send", SLUG, "--yes"], cwd=folder, env=environment)
-    while len(relay.received) < 3 and sender.poll() is None:
-        time.sleep(0.01)
-    watched = call("status", SLUG, "--watch")
-    assert sender.wait(30) == 0
-    assert watched.returncode == 0
-    assert "accepted    30  (by the relay)" in watched.stdout
-    assert " of 30: " in watched.stdout
+
+    def start(*arguments: str, **options: int) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "digest", *arguments]
+        return subprocess.Popen(command, cwd=folder, env=environment, text=True, **options)
+
+    with start("send", SLUG, "--yes") as sender:
+        until(relay, 4, sender)
+        with start("status", SLUG, "--watch", stdout=subprocess.PIPE) as watching:
+            assert " of 30: " in watching.stdout.readline()
+            watched.set()
+            last, _ = watching.communicate(timeout=60)
+    assert (sender.returncode, watching.returncode) == (0, 0)
+    assert "accepted    30  (by the relay)" in last
     assert call("status", "--watch").returncode == 2
 
 

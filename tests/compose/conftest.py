@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -66,3 +67,42 @@ def render(newsletter: Newsletter) -> Render:
         return Merger(compiled, Identity.of(newsletter.settings), today=TODAY).rendering(reader)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def of_each_kind() -> dict[str, str]:
+    """Issues with one block of each kind, by name: of the first kinds ``everything``, and ``further``."""
+    return {file.stem: file.read_text("utf-8") for file in Path(__file__).with_name("issues").glob("*.md")}
+
+
+@pytest.fixture(scope="session")
+def paint() -> str:
+    """Reads back in a browser what it paints: the contrast of each text, and each colour of each box."""
+    return Path(__file__).with_name("paint.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def ada() -> Subscriber:
+    """A reader in every segment."""
+    values: dict[str, Value] = {
+        "email": "ada@example.com",
+        "name": "Ada Example",
+        "first_name": "Ada",
+        "tags": ("beta",),
+        "plan": "enterprise",
+        "country": "DE",
+        "city": "Wolfratshausen",
+        "company": "Example Works",
+        "seats": 60,
+        "desk_url": "https://desk.example.com/ada",
+        "signed_up": date(2025, 9, 1),
+    }
+    return Subscriber(0, "t", "ada@example.com", values=values)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: the folder named in ``EMAIL_PICTURES``, else a temporary one."""
+    folder = Path(os.environ.get("EMAIL_PICTURES") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

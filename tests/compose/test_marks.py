@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shutil
 from pathlib import Path
 
@@ -93,19 +92,16 @@ def test_each_block_names_its_kind_and_its_file(twin) -> None:
 
 @pytest.mark.parametrize("theme", ["median", "letter", "bulletin"])
 @pytest.mark.parametrize("text", ["sample", "everything", "further"])
-def test_without_its_marks_the_twin_is_the_email(newsletter: Newsletter, theme: str, text: str) -> None:
+def test_without_its_marks_the_twin_is_the_email(
+    newsletter: Newsletter, of_each_kind: dict[str, str], theme: str, text: str
+) -> None:
     """Every kind of block, in every theme, to the byte; and all else of the twin is the email's own."""
     sample = newsletter.root / "issues" / SAMPLE
-    themes = runpy.run_path(str(HERE.with_name("test_themes.py")))
-    written = {
-        "sample": (sample / "index.md").read_text(),
-        "everything": themes["MEDIAN"]["EVERYTHING"],
-        "further": themes["FURTHER"],
-    }[text]
+    texts = {"sample": (sample / "index.md").read_text(), **of_each_kind}
     file = sample.with_name("y") / "index.md"
     shutil.copytree(sample, file.parent)
     shutil.copy(file.with_name("hero.png"), file.with_name("portrait.png"))
-    file.write_text(written.replace("\ndate:", f"\ntheme: {theme}\ndate:", 1))
+    file.write_text(texts[text].replace("\ndate:", f"\ntheme: {theme}\ndate:", 1))
 
     email, twin = (compose_issue(newsletter, file, marks=marks) for marks in (False, True))
     assert without_marks(twin.compiled.html.source) == email.compiled.html.source

@@ -12,7 +12,8 @@ import pytest
 from digest.audience.address import parse_address
 from digest.audience.database import now, open_database
 from digest.audience.store import Subscribers, new_token
-from digest.compose.compiled import CompiledIssue, Condition, Template
+from digest.compose.compiled import CompiledIssue
+from digest.compose.handmade import handmade
 from digest.delivery.accounts import Accounts
 from digest.delivery.agenda import RunReport, Wishes
 from digest.delivery.deliver import deliver
@@ -21,7 +22,6 @@ from digest.delivery.ledger import Entry
 from digest.delivery.relay import Relay
 from digest.delivery.runs import Run
 from digest.delivery.scripted import Script, ScriptedRelay
-from digest.errors import Place
 from digest.newsletter import Newsletter
 
 SETTINGS = """
@@ -39,14 +39,12 @@ host = "127.0.0.1"
 port = 2
 tls = "none"
 connections = 4
-timeout = 2
+timeout = 30
 
 [delivery]
 require_test = false
 wait_for_relay = "1s"
 """
-
-HERE = Place("issues/one.md", 1)
 
 
 class Bench:
@@ -136,20 +134,16 @@ def bench(tmp_path: Path) -> Bench:
 
 def make_issue(slug: str = "one", text: str = "Good morning.", audience: str = "true") -> CompiledIssue:
     named = '{% if segment["named"] %}, {{ subscriber.first_name }}{% endif %}'
-    return CompiledIssue(
+    return handmade(
+        "issues/one.md",
         slug=slug,
         title="The first one",
-        language="en",
-        date="2025-09-12",
-        sender="",
-        reply_to="",
         audience=audience,
-        subject=Template("The first one" + named, (HERE,) * 3),
-        preheader=Template("", ()),
-        html=Template(f"<!DOCTYPE html><p>{text}</p><p>To {{{{ subscriber.email }}}}</p>", (HERE,)),
-        text=Template(f"{text}\n\nTo {{{{ subscriber.email }}}}\n", (HERE,)),
+        subject="The first one" + named,
+        html=f"<!DOCTYPE html><p>{text}</p><p>To {{{{ subscriber.email }}}}</p>",
+        text=f"{text}\n\nTo {{{{ subscriber.email }}}}\n",
         segments={"named": "subscriber.first_name"},
-        conditions=(Condition('segment["named"]', HERE),),
+        conditions=['segment["named"]'],
     )
 
 

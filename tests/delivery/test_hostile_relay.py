@@ -26,7 +26,7 @@ def message(recipient: str = "ada@example.org", *, smtputf8: bool = False) -> Me
 
 
 def hand_over(port: int, *messages: Message, **settings: Any) -> list[Any]:
-    section = SmtpSection(**{"host": "127.0.0.1", "port": port, "tls": "none", "timeout": 2.0} | settings)
+    section = SmtpSection(**{"host": "127.0.0.1", "port": port, "tls": "none", "timeout": 20.0} | settings)
 
     async def go() -> list[Any]:
         connection = await SmtpRelay(section, hello="x.example", patience=1).connect()
@@ -53,7 +53,7 @@ class Injecting:
 
     def _serve(self) -> None:
         client, _ = self._listener.accept()
-        client.settimeout(3)
+        client.settimeout(30)
         try:
             client.sendall(b"220 hello\r\n")
             client.recv(1000)

@@ -15,7 +15,8 @@ import pytest
 from digest.delivery.scripted import Act, Answer, ScriptedRelay, Step
 
 CONNECTIONS = 4
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
+A_SECOND = 340  # messages that `slowly` lets through in one, at most
 SENDER = Path(__file__).with_name("sender.py")
 
 
@@ -48,13 +49,6 @@ def start(bench, issue, tmp_path):
         process.stdout.close()
 
 
-def until(relay: ScriptedRelay, number: int, process: "subprocess.Popen[str]") -> None:
-    """Wait for so many messages, or the end of the sender; no longer than that can take."""
-    give_up = time.monotonic() + PATIENCE
-    while len(relay.received) < number and process.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.002)
-
-
 def identifiers(relay: ScriptedRelay) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for message in relay.received:
@@ -63,13 +57,13 @@ def identifiers(relay: ScriptedRelay) -> dict[str, list[str]]:
 
 
 def slowly(step: Step) -> Answer:
-    """Takes 3 ms for every message, so that there is a middle to be killed in."""
+    """Takes 3 ms for every message, one after the other, so that there is a middle to be killed in."""
     if step.verb == ".":
         time.sleep(0.003)
     return None
 
 
-def test_killed_again_and_again(bench, issue, scripted, start):
+def test_killed_again_and_again(bench, issue, scripted, start, until):
     """kill -9 at random moments, then another run, until done: nobody is missing, nobody gets it twice but
     those held as unknown, at most one a connection and kill; sent again they keep their Message-ID."""
     addresses = bench.subscribe_many(300)
@@ -85,7 +79,7 @@ def test_killed_again_and_again(bench, issue, scripted, start):
         kills += 1
         assert bench.accounts().unknown <= kills * CONNECTIONS
     process = start(relay)
-    assert process.wait(60) in (0, 3)
+    assert process.wait(PATIENCE) in (0, 3)
     accounts = bench.accounts()
     assert accounts.accepted + accounts.unknown == 300
     assert accounts.unknown <= kills * CONNECTIONS
@@ -102,17 +96,14 @@ def test_killed_again_and_again(bench, issue, scripted, start):
     assert all(len(set(ids)) == 1 for ids in after.values())
 
 
-def test_killed_is_timed(bench, issue, scripted, start):
+def test_killed_is_timed(bench, issue, scripted, start, until, eventually):
     """Of a process that was killed the report knows how long it sent, to a second or so, and how many it tried."""
     bench.subscribe_many(4000)
     relay = scripted(slowly)
     process = start(relay)
     until(relay, 10, process)
     begun = time.monotonic()
-    while not (found := bench.execute("SELECT seconds, tried FROM sendings WHERE tried AND seconds > 0.5")):
-        assert process.poll() is None
-        assert time.monotonic() < begun + PATIENCE
-        time.sleep(0.1)
+    found = eventually(lambda: bench.execute("SELECT seconds, tried FROM sendings WHERE tried AND seconds > 0.5"))
     process.kill()
     process.wait()
     ((seconds, tried),) = found
@@ -120,14 +111,14 @@ def test_killed_is_timed(bench, issue, scripted, start):
     assert 10 < tried <= bench.accounts().accepted + CONNECTIONS
 
 
-def test_interrupted(bench, issue, scripted, start):
+def test_interrupted(bench, issue, scripted, start, until):
     """SIGINT: what is on its way is awaited and settled, nothing more is begun, 130; the next run does the rest."""
     addresses = bench.subscribe_many(200)
     relay = scripted(slowly)
     process = start(relay)
     until(relay, 20, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(PATIENCE) == 130
     accounts = bench.accounts()
     assert (accounts.unknown, accounts.accepted) == (0, len(relay.received))
     assert 0 < accounts.waiting < 200
@@ -135,33 +126,31 @@ def test_interrupted(bench, issue, scripted, start):
     assert Counter(m.recipient for m in relay.received) == Counter(addresses)
 
 
-def test_interrupted_twice(bench, issue, scripted, start):
+def test_interrupted_twice(bench, issue, scripted, start, eventually):
     """A second signal stops at once, and what was on its way is unknown."""
+    settings = bench.root / "config/digest.toml"
+    settings.write_text(settings.read_text().replace("timeout = 30\n", "timeout = 600\n"))
     bench.subscribe_many(10)
     relay = scripted(lambda step: Act.SAY_NOTHING if step.verb == "." else None)
     process = start(relay)
-    give_up = time.monotonic() + PATIENCE
-    while len(relay.verbs(".")) < CONNECTIONS and process.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.01)
+    eventually(lambda: len(relay.verbs(".")) == CONNECTIONS)
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
     assert "once more to stop at once" in process.stdout.readline()
-    begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 130
-    assert time.monotonic() - begun < 1.5
+    assert process.wait(PATIENCE) == 130
     accounts = bench.accounts()
     assert (accounts.unknown, accounts.waiting) == (CONNECTIONS, 10 - CONNECTIONS)
 
 
-def test_two_senders(bench, issue, scripted, start):
+def test_two_senders(bench, issue, scripted, start, until):
     """A second sender of the same issue says so and leaves with 75; a killed one blocks nobody."""
     bench.subscribe_many(4000)
     relay = scripted(slowly)
     first = start(relay)
     until(relay, 3, first)
     second = start(relay)
-    output, _ = second.communicate(timeout=20)
+    output, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 75
     assert "another process is sending this issue" in output
     first.kill()
@@ -171,8 +160,11 @@ def test_two_senders(bench, issue, scripted, start):
     assert (report.exit_code, report.accounts.missing) == (0, 0)
 
 
-def test_held_in_the_middle(bench, issue, scripted, start):
-    """`hold` stops a running sender within a second; nobody begins again before the release."""
+def test_held_in_the_middle(bench, issue, scripted, start, until):
+    """`hold` stops a running sender within a second; nobody begins again before the release.
+
+    The second is told from the messages that came in it: a busy machine's clock says little.
+    """
     from digest.delivery.desk import open_desk
     from digest.errors import HeldError
 
@@ -180,11 +172,11 @@ def test_held_in_the_middle(bench, issue, scripted, start):
     relay = scripted(slowly)
     process = start(relay)
     until(relay, 5, process)
-    begun = time.monotonic()
     with open_desk(bench.newsletter) as desk:
         desk.runs.hold("one")
-    assert process.wait(10) == 3
-    assert time.monotonic() - begun < 1.5
+    held = len(relay.received)
+    assert process.wait(PATIENCE) == 3
+    assert len(relay.received) - held < 1.5 * A_SECOND
     assert bench.accounts().unknown == 0
     with pytest.raises(HeldError, match="digest release one"):
         bench.send(issue, relay)
@@ -194,7 +186,7 @@ def test_held_in_the_middle(bench, issue, scripted, start):
     until(relay, len(relay.received) + 5, process)
     with open_desk(bench.newsletter) as desk:
         desk.runs.set_flag(bench.run().id, "cancel")
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
     accounts = bench.accounts()
     assert accounts.accepted == len(relay.received)
     assert accounts.withdrawn == {"cancelled": 2000 - accounts.accepted}
@@ -239,7 +231,7 @@ def test_disk_full(bench, issue, scripted, start):
     bench.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     relay = scripted()
     process = start(relay, str(bench.database.stat().st_size + 400_000))
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, output
     assert "the database can't be written" in output
     assert 0 < len(relay.received) < 400

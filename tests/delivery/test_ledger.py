@@ -2,8 +2,10 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,7 +51,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_the_equation_always_holds(tmp_path_factory, issue, steps):
     """Whatever is done to a run in whatever order, the accounts add up after every step."""
@@ -157,16 +159,16 @@ def synchronous_of_commits(storage: Storage, action, times: int) -> list[str]:
     return told
 
 
-def test_commits_are_cheap_but_never_old(storage, issue):
+def test_commits_are_cheap_but_never_old(storage, issue, monkeypatch):
     """Commits run under NORMAL with a FULL one every 100 ms; `sync` makes up for one when work pauses."""
-    import time
-
+    clock = SimpleNamespace(moment=time.monotonic(), monotonic=lambda: clock.moment)
+    monkeypatch.setattr("digest.delivery.storage.time", clock)
     ledger = begin(storage, issue)
     mark(ledger, Row(1), "<m@x>")
-    time.sleep(0.12)
+    clock.moment += 0.12
     told = synchronous_of_commits(storage, lambda _n: mark(ledger, Row(1), "<m@x>"), 5)
     assert told == ["FULL", "NORMAL", "NORMAL", "NORMAL", "NORMAL"]
-    time.sleep(0.12)
+    clock.moment += 0.12
     assert synchronous_of_commits(storage, lambda _n: ledger.sync(), 2) == ["FULL"]
 
 

@@ -30,7 +30,7 @@ def message(number: int, data: bytes = b"Subject: x\r\n\r\nHello\r\n") -> Messag
 
 
 def relay_at(port: int) -> SmtpRelay:
-    return SmtpRelay(SmtpSection(host="127.0.0.1", port=port, tls="none", timeout=5.0), hello="x.example", patience=1)
+    return SmtpRelay(SmtpSection(host="127.0.0.1", port=port, tls="none", timeout=30.0), hello="x.example", patience=1)
 
 
 def hand_over(
@@ -79,7 +79,7 @@ class Group:
     def serve(self) -> list[list[str]]:
         """The groups of commands, until the client goes; content is shown as ``content``."""
         client, _ = self._listener.accept()
-        client.settimeout(0.15)
+        client.settimeout(0.3)
         client.sendall(b"220 hello\r\n")
         groups: list[list[str]] = []
         inside = False
@@ -289,21 +289,16 @@ def test_who_leaves_at_the_last_moment(bench, issue, pipelined, monkeypatch):
     assert [m.recipient for m in relay.received] == ["reader0001@example.org", "reader0003@example.org"]
 
 
-def test_smtp_sink():
+def test_smtp_sink(free_port, listening):
     """Debian's smtp-sink, which is no server of ours, takes a whole pipelined run; each outcome is Accepted."""
     sink = shutil.which("smtp-sink", path="/usr/sbin:/usr/bin")
     if sink is None:
         pytest.skip("smtp-sink (Debian package postfix) is missing: pipelining was not tested against it")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     process = subprocess.Popen([sink, *user, f"127.0.0.1:{port}", "10"], stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
+        listening(port)
         outcomes: list[Outcome] = hand_over(port, [message(n, b"X: y\r\n\r\n" + b".x\r\n" * 9999) for n in range(20)])
     finally:
         process.kill()

@@ -1,7 +1,6 @@
 """The relay by itself: what is said on the wire, and what becomes of every reply, TLS and login included."""
 
 import asyncio
-import socket
 import ssl
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from digest.delivery.classify import Reply, classify, printable, storable
 from digest.delivery.folder import FolderRelay
 from digest.delivery.outcome import Accepted, Bounced, Deferred, Outcome, Rejected, Unknown
 from digest.delivery.relay import SmtpRelay, unmarked
-from digest.delivery.scripted import Act, ScriptedRelay
+from digest.delivery.scripted import Act
 from digest.errors import HeldError, LaterError
 from digest.message.envelope import Message
 from digest.sections import SmtpSection
@@ -29,13 +28,16 @@ def message(recipient: str = "ada@example.org", data: bytes = DATA, *, smtputf8:
 
 
 def smtp(port: int, **settings: Any) -> SmtpRelay:
-    values = {"host": "127.0.0.1", "port": port, "tls": "none", "timeout": 5.0} | settings
+    values = {"host": "127.0.0.1", "port": port, "tls": "none", "timeout": 30.0} | settings
     return SmtpRelay(SmtpSection(**values), hello="news.example.com", patience=1)
+
+
+TAKES_ALL_FOR_CONTENT = "250 whatever"  # as the answer to DATA
 
 
 def patient(act: Any) -> float:
     """A timeout that is short only where it is waited for: these tests share the machine."""
-    return 0.4 if act is Act.SAY_NOTHING else 5.0
+    return 1.0 if act in (Act.SAY_NOTHING, TAKES_ALL_FOR_CONTENT) else 30.0
 
 
 def hand_over(relay: SmtpRelay, *messages: Message, mark: Any = unmarked) -> list[Any]:
@@ -61,7 +63,7 @@ def test_bytes_arrive_as_they_are(scripted):
     assert relay.verbs("QUIT") == [""]
 
 
-def test_another_server():
+def test_another_server(free_port):
     """aiosmtpd, which is no server of ours, takes the same bytes in."""
     taken = []
 
@@ -70,9 +72,8 @@ def test_another_server():
             taken.append((envelope.mail_from, envelope.rcpt_tos, envelope.original_content))
             return "250 2.0.0 ok"
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
+    port = free_port()
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     try:
         assert hand_over(smtp(port), message(), message("bob@example.org")) == [Accepted(250, "2.0.0 ok")] * 2
@@ -91,7 +92,7 @@ def test_another_server():
         ("RCPT", "550-5.1.1 no\r\n550 5.1.1 one", Bounced(550, "5.1.1", "5.1.1 no 5.1.1 one")),
         ("DATA", "451 later", Deferred(451, "later")),
         ("DATA", "554 5.5.1 no", Rejected(554, "5.5.1", "5.5.1 no")),
-        ("DATA", "250 whatever", Deferred(0, "unreadable reply to DATA: whatever")),
+        ("DATA", TAKES_ALL_FOR_CONTENT, Deferred(0, "unreadable reply to DATA: whatever")),
         (".", "452 4.3.1 full", Deferred(452, "4.3.1 full")),
         (".", "554 5.7.1 spam", Rejected(554, "5.7.1", "5.7.1 spam")),
         (".", "421 4.3.2 going down", Deferred(421, "4.3.2 going down")),
@@ -101,7 +102,7 @@ def test_each_reply(scripted, verb, answer, outcome):
     """Each reply becomes its outcome, and the connection carries the next message on."""
     seen: list[str] = []
     relay = scripted(lambda step: _once(seen, verb, answer) if step.verb == verb else None)
-    first, second = hand_over(smtp(relay.port), message(), message("bob@example.org"))
+    first, second = hand_over(smtp(relay.port, timeout=patient(answer)), message(), message("bob@example.org"))
     assert first == outcome
     assert second == Accepted(250, "2.0.0 taken in")
     assert [m.recipient for m in relay.received] == ["bob@example.org"]
@@ -133,7 +134,7 @@ def test_no_mark_no_message(scripted):
 
     with pytest.raises(HeldError, match="disk is full"):
         hand_over(smtp(relay.port), message(), mark=fail)
-    time.sleep(0.05)
+    time.sleep(0.05)  # for one that would come late
     assert "." not in [step.verb for step in relay.steps]
 
 
@@ -236,12 +237,11 @@ def test_login_not_offered(scripted):
         hand_over(smtp(scripted().port, username="u", password="p"), message())
 
 
-def test_nobody_there():
+def test_nobody_there(free_port):
     """Connection refused says where, and is for later."""
-    with ScriptedRelay() as gone:
-        pass
-    with pytest.raises(LaterError, match=f"127.0.0.1:{gone.port}: connection refused; is the relay running"):
-        hand_over(smtp(gone.port), message())
+    port = free_port()
+    with pytest.raises(LaterError, match=f"127.0.0.1:{port}: connection refused; is the relay running"):
+        hand_over(smtp(port), message())
 
 
 def test_no_such_host():

@@ -286,7 +286,7 @@ def test_lost_twice_is_deferred(bench, issue, scripted):
 
 def test_no_answer_is_deferred(bench, issue, scripted):
     """A relay that does not answer in time at RCPT may be asking about the reader: deferred at once."""
-    bench.overrides |= {"smtp.connections": 1, "smtp.timeout": 0.3}
+    bench.overrides |= {"smtp.connections": 1, "smtp.timeout": 1.0}
     bench.subscribe_many(3)
     relay = scripted(lambda s: Act.SAY_NOTHING if s.verb == "RCPT" and "reader0002" in s.argument else None)
     report = bench.send(issue, relay)
@@ -439,7 +439,7 @@ def test_rate_is_kept(bench, issue, scripted):
     bench.subscribe_many(30)
     begun = time.monotonic()
     bench.send(issue, scripted())
-    assert 0.45 < time.monotonic() - begun < 5
+    assert 0.45 < time.monotonic() - begun < 15
 
 
 def test_changed_issue_goes_on_as_stored(bench, compiled, scripted):
@@ -500,7 +500,7 @@ def test_garbage_for_replies(bench, issue, scripted):
 
 def test_silence_ends(bench, issue, scripted):
     """A relay that stops answering is given up after the timeout: before the data deferred, after it unknown."""
-    bench.overrides["smtp.timeout"] = 0.3
+    bench.overrides["smtp.timeout"] = 1.0
     bench.subscribe_many(3)
     silent = {("RCPT", "TO:<reader0001@example.org>"), (".", "reader0002@example.org")}
     relay = scripted(lambda step: Act.SAY_NOTHING if (step.verb, step.argument) in silent else None)

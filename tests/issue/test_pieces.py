@@ -40,7 +40,7 @@ blocks = tame.map("\n\n".join).map("::: story\n{}\n:::".format)
 texts = texts_of(LINES) | texts_of(TAME) | blocks
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(texts)
 def test_reading_in_pieces_gives_the_same_nodes(parse, text: str) -> None:
     """The same nodes at the same places, the same problems; and again, further down, those that were read before."""

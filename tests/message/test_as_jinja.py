@@ -198,7 +198,7 @@ TAME = "Ada"
 
 
 @given(values=readers, token=st.sampled_from(["tokena", "tokenb", "tokenc", "tokend"]))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_what_a_client_decodes_is_what_jinja_renders(
     workshop: Any, made: Made, values: dict[str, Any], token: str
 ) -> None:

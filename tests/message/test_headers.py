@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digest.message import headers
@@ -56,7 +56,6 @@ def assert_lines(field: str) -> None:
         assert all(len(word) <= 75 for word in re.findall(r"=\?\S*\?=", line))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(TEXTS)
 @example(AWKWARD[0])
 @example(AWKWARD[1])
@@ -71,7 +70,6 @@ def test_subject_round_trip(text: str) -> None:
     assert read(field)["Subject"] == header_text(text)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(TEXTS)
 @pytest.mark.parametrize("address", ["a@b.example", "x" * 64 + "@" + "long-label." * 15 + "example"])
 @example(text=AWKWARD[0])
@@ -106,7 +104,6 @@ def test_list_unsubscribe_is_never_encoded() -> None:
     assert field.split("\r\n ")[1] == "<mailto:leave@news.example.com?subject=x>"
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_date_is_rfc_5322(moment: datetime) -> None:
     """The Date field parses back to the same second."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.audience.subscriber import Subscriber
@@ -37,7 +37,6 @@ TEMPLATE = (
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(STATIC, min_size=4, max_size=4),
     st.builds(dict, name=TEXTS, company=TEXTS, plan=st.sampled_from(["pro", "free"]), age=st.integers()),

@@ -6,7 +6,7 @@ import email
 import email.policy
 import quopri
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.message import quoted
@@ -28,7 +28,6 @@ def joined(pieces: list[tuple[bool, str]]) -> str:
 PIECES = st.lists(st.tuples(st.just(True), TEXTS) | st.tuples(st.just(False), LINES), max_size=8)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(PIECES)
 def test_pieces_decode_to_their_texts(pieces: list[tuple[bool, str]]) -> None:
     """Whatever the pieces, `quopri` decodes their concatenation to the concatenated texts."""
@@ -36,7 +35,6 @@ def test_pieces_decode_to_their_texts(pieces: list[tuple[bool, str]]) -> None:
     assert decoded.replace("\r\n", "\n") == "".join(text for _, text in pieces)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(PIECES)
 def test_email_decodes_the_same_inside_a_multipart(pieces: list[tuple[bool, str]]) -> None:
     """Between boundaries, Python's `email` decodes the same, to the last character."""
@@ -50,7 +48,6 @@ def test_email_decodes_the_same_inside_a_multipart(pieces: list[tuple[bool, str]
     assert part.get_content().replace("\r\n", "\n") == "".join(text for _, text in pieces)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(PIECES)
 def test_lines_are_safe(pieces: list[tuple[bool, str]]) -> None:
     """Lines have at most 76 characters, never begin like a dot, a boundary or mbox, never end in space."""
@@ -62,7 +59,6 @@ def test_lines_are_safe(pieces: list[tuple[bool, str]]) -> None:
         assert "\n" not in line
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(PIECES)
 def test_no_character_is_split(pieces: list[tuple[bool, str]]) -> None:
     """Each line decodes to whole UTF-8 characters by itself."""

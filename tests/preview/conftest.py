@@ -1,4 +1,4 @@
-"""A newsletter's folder, its workbench on a real port with an inbox, and a real browser."""
+"""A newsletter's folder, and its workbench on a real port with an inbox."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -22,7 +22,7 @@ from digest.preview.live import Live
 from digest.preview.server import LocalServer, listen, port_of, practice_relay
 from digest.preview.workbench import Workbench
 
-CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 60  # seconds: for an answer that takes one, on a machine that is busy with other tests
 
 ISSUE = """\
 ---
@@ -62,6 +62,13 @@ class Site:
     @property
     def issue(self) -> Path:
         return self.root / "issues" / "first" / "index.md"
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=PATIENCE, **more)
+
+    def post(self, path: str, *, origin: str | None = None, **more: Any) -> httpx.Response:
+        """A form as one of its own pages sends it, or as one of another `origin` does."""
+        return httpx.post(self.url + path, headers={"Origin": origin or self.url}, timeout=PATIENCE, **more)
 
 
 @pytest.fixture
@@ -121,46 +128,3 @@ def write() -> Callable[[Path, str, str], None]:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     return replace
-
-
-@pytest.fixture(scope="module")
-def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A real Chromium. Without one the browser tests do not run, and say so.
-
-    For one module: while Playwright is up, an event loop runs in this thread, and others can't run theirs.
-    """
-    if not Path(CHROMIUM).exists():
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\nNO BROWSER: {CHROMIUM} is missing, the preview was NOT tested in a browser", file=sys.stderr)
-        pytest.skip(f"{CHROMIUM} is missing (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    arguments = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    # A name of somebody else's that leads here: DNS rebinding.
-    arguments.append("--host-resolver-rules=MAP rebound.example 127.0.0.1")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Any]:
-    """An empty tab; a script error in one of our pages, or a request that leaves this machine, fails the test."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    seen = SimpleNamespace(errors=[], away=[])
-    page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("requestfinished", lambda request: _away(request, seen.away))
-    page.on("requestfailed", lambda request: _away(request, seen.away))
-    yield page
-    context.close()
-    assert seen.errors == []
-    assert seen.away == []
-
-
-def _away(request: Any, found: list[str]) -> None:
-    """Note a request that left, or would have left, this machine; one stopped by the policy never did."""
-    if not request.url.startswith(("http://127.0.0.1:", "data:", "about:")) and request.failure != "csp":
-        found.append(f"{request.url} ({request.failure})")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from digest.audience.database import open_database
@@ -75,9 +74,8 @@ def test_inbox_fills_while_open(tab: Any, site: Any) -> None:
     tab.locator("#live[data-state=on]").wait_for()
     for address in ("a@example.com", "b@example.com"):
         site.inbox.add("weekly@news.example.com", address, b"From: w@example.com\r\nSubject: Hello\r\n\r\nWords\r\n")
-    with httpx.Client() as client:  # from this thread the pages are not told: a test from the page does that
-        form = {"csrf": TOKEN, "to": "list"}
-        client.post(f"{site.url}/issues/first/test", data=form, headers={"Origin": site.url}, timeout=30)
+    # From this thread the pages are not told: a test from the page does that.
+    site.post("/issues/first/test", data={"csrf": TOKEN, "to": "list"})
     tab.locator(".messages").get_by_text("[Test] Three stories: read two").first.wait_for()
     tab.goto(f"{site.url}/inbox")
     tab.get_by_label("Only for one reader").select_option("b@example.com")
@@ -132,12 +130,10 @@ def test_run_is_followed(tab: Any, site: Any) -> None:
     assert "was not sent yet" in tab.locator("#view").inner_text()
     site.inbox.behaviour = "defer"
     compiled = site.workbench.look("first").compiled
-    import threading
-
     overrides = Wishes(overrides=frozenset({"require_test", "max_change", "unsubscribe", "status"}) & _guards())
     thread = threading.Thread(target=deliver, args=(site.workbench.newsletter, "first", compiled, overrides))
     thread.start()
-    thread.join(30)
+    thread.join()
     tab.get_by_text("0 of 30 accepted by the relay").wait_for()
     assert "told to defer for practice" in tab.locator("#view").inner_text()
     tab.goto(site.url)
@@ -157,22 +153,22 @@ POSTS = ["/issues/first/test", "/issues/first/rehearse", "/issues/first/schedule
 def test_every_act_asks_for_the_token(standing: Any, path: str) -> None:
     """Without the token of this process a form is refused, even with our own Origin."""
     for data in ({}, {"csrf": "guess"}):
-        answer = httpx.post(standing.url + path, data=data, headers={"Origin": standing.url})
+        answer = standing.post(path, data=data)
         assert answer.status_code == 403
-    answer = httpx.post(standing.url + path, data={"csrf": TOKEN}, headers={"Origin": "http://evil.example"})
+    answer = standing.post(path, data={"csrf": TOKEN}, origin="http://evil.example")
     assert answer.status_code == 403
-    assert httpx.get(standing.url + path).status_code in (404, 405)
+    assert standing.get(path).status_code in (404, 405)
     assert len(standing.inbox) == 0
 
 
 def test_huge_form_is_refused(standing: Any) -> None:
     """A form that is larger than any of ours is not read to its end."""
     data = b"csrf=" + b"x" * 1_000_000
-    answer = httpx.post(f"{standing.url}/open", content=data, headers={"Origin": standing.url})
+    answer = standing.post("/open", content=data)
     assert answer.status_code == 413
 
 
-def test_place_opens_in_the_editor(tab: Any, site: Any) -> None:
+def test_place_opens_in_the_editor(tab: Any, site: Any, eventually: Any) -> None:
     """A click on a paragraph says its file and line, and the button opens the editor there."""
     email = _open(tab, site)
     email.get_by_text("Good morning, and welcome").click()
@@ -180,17 +176,13 @@ def test_place_opens_in_the_editor(tab: Any, site: Any) -> None:
     where.get_by_text("issues/first/index.md:10").wait_for()
     where.get_by_role("button").click()
     opened = site.root / "opened.txt"
-    for _ in range(100):
-        if opened.is_file() and opened.read_text():
-            break
-        time.sleep(0.05)
-    assert opened.read_text() == f"{site.issue} 10"
+    assert eventually(lambda: opened.is_file() and opened.read_text()) == f"{site.issue} 10"
 
 
 @pytest.mark.parametrize("place", ["../outside.md:1", "/etc/passwd:1", ".env:1", "issues/nothing.md:3", "x", ""])
 def test_other_files_are_not_opened(site: Any, place: str) -> None:
     """Only files of the newsletter are opened, whatever is asked for."""
     Path(site.root).parent.joinpath("outside.md").write_text("x")
-    answer = httpx.post(f"{site.url}/open", data={"csrf": TOKEN, "place": place}, headers={"Origin": site.url})
+    answer = site.post("/open", data={"csrf": TOKEN, "place": place})
     assert answer.status_code == 400
     assert not (site.root / "opened.txt").exists()

@@ -43,9 +43,9 @@ def test_opens_at_the_issue_and_ends_with_ctrl_c(folder: Path, repository: Path)
     with _preview(folder, repository, "fir", "--port", "0") as (process, said):
         address = re.search(r"http://127\.0\.0\.1:\d+/issues/first", said)
         assert address is not None, said
-        assert "Three stories" in httpx.get(address[0]).text
+        assert "Three stories" in httpx.get(address[0], timeout=60).text
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -55,18 +55,18 @@ def test_inbox_takes_the_tests(folder: Path, repository: Path) -> None:
         [site] = re.findall(r"http://127\.0\.0\.1:\d+", said)
         assert process.stdout is not None
         assert f"{site}/inbox" in process.stdout.readline()
-        token = re.search(r'name="csrf" value="([^"]+)"', httpx.get(f"{site}/issues/first").text)
+        token = re.search(r'name="csrf" value="([^"]+)"', httpx.get(f"{site}/issues/first", timeout=60).text)
         assert token is not None
         form = {"csrf": token[1], "to": "address", "address": "me@example.com"}
-        answer = httpx.post(f"{site}/issues/first/test", data=form, headers={"Origin": site}, timeout=30)
+        answer = httpx.post(f"{site}/issues/first/test", data=form, headers={"Origin": site}, timeout=60)
         assert "accepted by the relay" in answer.text
-        assert "[Test] Three stories" in httpx.get(f"{site}/inbox").text
+        assert "[Test] Three stories" in httpx.get(f"{site}/inbox", timeout=60).text
 
 
 def test_editor_must_be_there(folder: Path, repository: Path) -> None:
     """An editor that can't be started is told at once, not at the first click."""
     with _preview(folder, repository, "--editor", "no-such-editor") as (process, _):
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 2
         assert "no program “no-such-editor”" in errors
 
@@ -77,7 +77,7 @@ def test_editor_of_a_terminal_is_refused(folder: Path, repository: Path, tmp_pat
     vim.write_text("#!/bin/sh\n")
     vim.chmod(0o755)
     with _preview(folder, repository, "--editor", f"{vim} -n") as (process, _):
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 2
         assert "needs a terminal" in errors
         assert "gvim" in errors
@@ -125,14 +125,14 @@ def test_next_port_is_said(folder: Path, repository: Path) -> None:
 def test_wrong_calls_are_told(folder: Path, repository: Path) -> None:
     """A port in use, an issue there is none of, and a folder without a newsletter are told and leave at once."""
     with closing(listen(0, 0)) as taken, _preview(folder, repository, "--port", str(port_of(taken))) as (process, _):
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 2
         assert "in use" in errors
     with _preview(folder, repository, "frist") as (process, _):
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "did you mean “first”?" in errors
     with _preview(folder.parent, repository) as (process, _):
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "digest init" in errors

@@ -35,7 +35,7 @@ class Gate:
         if step.verb == "RCPT" and REFUSED in step.argument:
             return "550 5.1.1 nobody here by that name"
         if step.verb == ".":
-            self._open.acquire(timeout=30)
+            self._open.acquire(timeout=60)
         return None
 
 
@@ -65,7 +65,7 @@ def sending(listed: Any) -> Iterator[tuple[Any, Gate]]:
             yield listed, gate
         finally:
             gate.let_through(READERS)
-            run.join(30)
+            run.join()
 
 
 def _title(view: Any, words: str) -> Any:

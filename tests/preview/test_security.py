@@ -11,7 +11,7 @@ import pytest
 
 def _ask(site: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """One request exactly as given: no library tidies the path or the Host."""
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
     connection.putrequest(method, path, skip_host=True)
     sent = {"Host": f"127.0.0.1:{site.port}"} | {name.replace("_", "-"): value for name, value in headers.items()}
     for name, value in sent.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +30,34 @@ def opened(folder: Path) -> Workbench:
     return Workbench(newsletter)
 
 
-def _wait_for_matrix(found: Variants, newsletter: Newsletter, merger: Any) -> Matrix:
-    for _ in range(100):
-        answer = found.of(newsletter, merger)
-        if isinstance(answer, Matrix):
-            return answer
-        time.sleep(0.05)
-    raise AssertionError("no matrix in time")
+@pytest.fixture
+def counted(eventually: Callable[..., Any]) -> Callable[[Variants, Newsletter, Any], Matrix]:
+    """The matrix, when all are counted."""
+
+    def wait(found: Variants, newsletter: Newsletter, merger: Any) -> Matrix:
+        eventually(lambda: isinstance(found.of(newsletter, merger), Matrix))
+        matrix = found.of(newsletter, merger)
+        assert isinstance(matrix, Matrix)
+        return matrix
+
+    return wait
 
 
-def test_count_is_told_while_it_goes_on(opened: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_count_is_told_while_it_goes_on(opened: Workbench, counted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks is answered at once with how far it is, and with the matrix when all are counted."""
     monkeypatch.setattr(variants, "_PATIENCE", 0)
     look, found = opened.look("first"), Variants()
     assert look is not None
     assert isinstance(found.of(opened.newsletter, look.twin), Counting)
-    matrix = _wait_for_matrix(found, opened.newsletter, look.twin)
+    matrix = counted(found, opened.newsletter, look.twin)
     assert matrix.total == sum(variant.readers for variant in matrix.variants) == 4000
     assert sorted(variant.readers for variant in matrix.variants) == [2000, 2000]
     assert found.of(opened.newsletter, look.twin) is matrix
 
 
-def test_other_text_takes_the_place_of_a_count(opened: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_text_takes_the_place_of_a_count(
+    opened: Workbench, counted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A count of a text that was changed since stops; of a list that changed, the last matrix stands meanwhile."""
     monkeypatch.setattr(variants, "_PATIENCE", 0)
     found, look = Variants(), opened.look("first")
@@ -62,13 +68,13 @@ def test_other_text_takes_the_place_of_a_count(opened: Workbench, monkeypatch: p
     opened.changed([look.file])
     after = opened.look("first")
     assert after is not None
-    matrix = _wait_for_matrix(found, opened.newsletter, after.twin)
+    matrix = counted(found, opened.newsletter, after.twin)
     assert [variant.readers for variant in matrix.variants] == [4000]
     opened.newsletter.database.touch()
     assert found.of(opened.newsletter, after.twin) is matrix
 
 
-def test_what_all_readers_show_is_listed(opened: Workbench) -> None:
+def test_what_all_readers_show_is_listed(opened: Workbench, counted: Any) -> None:
     """The pass over the list says what is wrong for some of it, with its place."""
     look = opened.look("first")
     assert look is not None
@@ -77,7 +83,7 @@ def test_what_all_readers_show_is_listed(opened: Workbench) -> None:
     opened.changed([look.file])
     after = opened.look("first")
     assert after is not None
-    problems = _wait_for_matrix(Variants(), opened.newsletter, after.twin).problems
+    problems = counted(Variants(), opened.newsletter, after.twin).problems
     [problem] = [problem for problem in problems if "company" in problem.message]
     assert "4,000 of 4,000 readers" in problem.message
     assert problem.place is not None

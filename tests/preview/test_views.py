@@ -99,8 +99,7 @@ def test_panes_scroll_as_one(tab: Any, site: Any, write: Write) -> None:
     desktop.content_frame().wait_for_load_state()
     tab.wait_for_timeout(200)
     phone.content_frame().evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    tab.wait_for_timeout(300)
-    assert desktop.content_frame().evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+    desktop.content_frame().wait_for_function("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
 
 
 def test_row_of_the_mailbox(tab: Any, standing: Any) -> None:

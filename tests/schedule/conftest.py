@@ -13,7 +13,8 @@ import pytest
 from digest.audience.address import parse_address
 from digest.audience.database import now, open_database
 from digest.audience.store import new_token
-from digest.compose.compiled import CompiledIssue, Template
+from digest.compose.compiled import CompiledIssue
+from digest.compose.handmade import handmade
 from digest.delivery.accounts import Accounts
 from digest.delivery.desk import open_desk
 from digest.delivery.outcome import Accepted, Deferred
@@ -43,24 +44,11 @@ require_test = false
 max_change = "1000%"
 """
 
-HERE = Place("issues/one.md", 1)
-
 
 def compiled(slug: str, text: str = "Good morning.") -> CompiledIssue:
     """An issue made by hand: composing is not what is tested here."""
-    return CompiledIssue(
-        slug=slug,
-        title=slug,
-        language="en",
-        date="2025-09-12",
-        sender="",
-        reply_to="",
-        audience="true",
-        subject=Template(slug, (HERE,)),
-        preheader=Template("", ()),
-        html=Template(f"<!DOCTYPE html><p>{slug}: {text}</p>", (HERE,)),
-        text=Template(f"{slug}: {text}\n", (HERE,)),
-    )
+    html, text = f"<!DOCTYPE html><p>{slug}: {text}</p>", f"{slug}: {text}\n"
+    return handmade(f"issues/{slug}.md", title=slug, subject=slug, html=html, text=text)
 
 
 @dataclass
@@ -212,7 +200,7 @@ class Bench:
         for call in calls:
             call.start()
         for call in calls:
-            call.join(60)
+            call.join()
         self.require_accounts()
         return [call.exitcode for call in calls]
 

@@ -63,7 +63,7 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LINES, LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["", "\ufeff"]), st.text(max_size=30))
 def test_there_and_back_again(bench, write, above, below, end, mark, body):
     """A draft that is scheduled and unscheduled is the same file, byte for byte."""

@@ -416,7 +416,7 @@ def test_a_deadline_in_the_middle(bench):
             send = connection.send
 
             async def slowly(message, mark):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
                 return await send(message, mark)
 
             connection.send = slowly
@@ -425,7 +425,7 @@ def test_a_deadline_in_the_middle(bench):
     bench.overrides["smtp.connections"] = 1
     bench.subscribe_many(20)
     bench.issue("one", "2025-09-12 09:00")
-    done = run_due(bench.newsletter, bench.tools(NINE, Slow(bench.paper)), deadline=timedelta(seconds=0.3))
+    done = run_due(bench.newsletter, bench.tools(NINE, Slow(bench.paper)), deadline=timedelta(seconds=2))
     assert (done.exit_code, done.told) == (0, [])
     assert 0 < bench.accounts("one").accepted < 20
     assert bench.accounts("one").unknown == 0

@@ -157,7 +157,6 @@ def ways_to_call(bench, chance: random.Random) -> tuple[Callable[[datetime], obj
 
 @settings(
     max_examples=2,
-    deadline=None,
     phases=[Phase.reuse, Phase.generate],  # another seed is no simpler one
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -204,7 +203,7 @@ DATES = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DATES, EVENTS, st.sampled_from(["hold", "skip", "send"]))
 def test_whatever_happens_to_it(new_bench, dates, events, on_late):
     """Around the night of a clock change: calls, crashes and double starts in any order, then a few quiet

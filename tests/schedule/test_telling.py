@@ -90,6 +90,22 @@ def test_a_relay_that_is_away_hears_it_later(bench, relay):
     assert [m["Subject"] for m in mails(relay)] == ["[Test Weekly] one is held"]
 
 
+def test_after_a_day_it_is_tried_once_more(bench, relay):
+    """A hold is told however long the machine was off since; what can't be told even then is not tried again."""
+    bench.overrides |= {"smtp.port": 9, "delivery.wait_for_relay": "0s"}
+    bench.subscribe_many(1)
+    for slug, date, next_port in (("one", "2025-09-12", relay.port), ("two", "2025-09-15", 9)):
+        bench.issue(slug, f"{date} 09:00")
+        bench.broken[slug] = "broken"
+        bench.overrides["smtp.port"] = 9
+        over_smtp(bench, f"{date} 08:00")
+        bench.overrides["smtp.port"] = next_port
+        over_smtp(bench, f"{date[:-2]}{int(date[-2:]) + 2} 08:00")
+    bench.overrides["smtp.port"] = relay.port
+    over_smtp(bench, "2025-09-17 08:01")
+    assert [m["Subject"] for m in mails(relay)] == ["[Test Weekly] one is held"]
+
+
 def test_refused_by_the_relay_it_is_held_and_told_as_failed(bench):
     """A login refused stops the run; the next call does not try again, and the editor is told when mail goes."""
     refusing = lambda step: "554 5.7.1 you are blocked" if step.verb == "MAIL" else None  # noqa: E731

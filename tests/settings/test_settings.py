@@ -337,7 +337,7 @@ def test_every_quoted_name_is_read_back(name: str, address: str) -> None:
         assert any(ord(c) < 32 or ord(c) == 127 for c in name)
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(junk=st.text(max_size=60))
 def test_any_text_is_settings_or_problems(write: Write, junk: str) -> None:
     """Whatever stands in the file, the answer is settings or an InputError, never another exception."""

@@ -177,7 +177,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory, newsletter_folder: Any, serv
         yield site
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(head=st.sampled_from(HEADS), ways=st.lists(st.sampled_from(ONLY_PRO), min_size=14, unique=True))
 def test_paid_text_never_leaks(paper: Any, head: str, ways: list[str]) -> None:
     """However a paid passage is written, alone or beside others, no public page holds a word of it, nor the copy of a

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import httpx
 import pytest
 
 from digest.audience.database import open_database
+from digest.web.addresses import own_names
 from digest.web.words import FOLDER, accepted, choose, languages
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,11 +49,11 @@ def _serving(root: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
 def test_ends_well(folder: Path, number: signal.Signals) -> None:
     """SIGTERM and Ctrl+C are the normal end: exit code 0, no traceback; the log names no token and no address."""
     with _serving(folder) as (process, url):
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok", "waiting": 0}
-        httpx.post(f"{url}/u/secret-token?a=ada@example.org", headers={"X-Forwarded-For": "192.0.2.99"})
-        httpx.get(f"{url}/secret-slug")
+        assert httpx.get(f"{url}/healthz", timeout=60).json() == {"status": "ok", "waiting": 0}
+        httpx.post(f"{url}/u/secret-token?a=ada@example.org", headers={"X-Forwarded-For": "192.0.2.99"}, timeout=60)
+        httpx.get(f"{url}/secret-slug", timeout=60)
         process.send_signal(number)
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=60)
     assert process.returncode == 0
     lines = [re.sub(r"^\S+ \S+ ", "", line) for line in log.splitlines()]
     assert [re.sub(r"\d+ ms", "N ms", line) for line in lines] == [
@@ -110,12 +112,26 @@ def test_every_language_says_the_same() -> None:
 def test_language_of_a_page(site: object) -> None:
     """The reader's language, else the browser's, else the newsletter's."""
     token = site.subscribe("ada@example.org", language="de-AT")  # type: ignore[attr-defined]
-    url = site.url  # type: ignore[attr-defined]
-    assert 'lang="de"' in httpx.get(f"{url}/u/{token}", headers={"Accept-Language": "en"}).text
-    assert 'lang="de"' in httpx.get(url, headers={"Accept-Language": "fr, de;q=0.5"}).text
-    assert 'lang="en"' in httpx.get(url, headers={"Accept-Language": "fr"}).text
+    get = site.http.get  # type: ignore[attr-defined]
+    assert 'lang="de"' in get(f"/u/{token}", headers={"Accept-Language": "en"}).text
+    assert 'lang="de"' in get("/", headers={"Accept-Language": "fr, de;q=0.5"}).text
+    assert 'lang="en"' in get("/", headers={"Accept-Language": "fr"}).text
     assert choose("pt-BR", "de-CH") == "de"
     assert accepted(";;;,q=,\x00" * 1000) != []  # nonsense is no error
+
+
+@pytest.mark.parametrize("joining", [True, False])
+def test_names_that_no_issue_can_have(folder: Path, serve: Any, joining: bool) -> None:
+    """Where an issue's page would be stands one of ours at just those names that `digest check` warns of."""
+    with serve(folder, {"unsubscribe.url": "https://news.example.com/leave?t="}, joining=joining) as site:
+        asked = ("u", "feed.xml", "healthz", "signup", "leave", "view", "static", "assets", "preferences", "confirm")
+        answered = {name for name in asked if _stands_alone(site, name)}
+        assert answered == own_names(site.newsletter.settings)
+
+
+def _stands_alone(site: Any, name: str) -> bool:
+    """Whether the address is a page's own: what an issue's route answers with is a 404 of nothing there."""
+    return "There is nothing here" not in site.http.get(f"/{name}").text
 
 
 def test_other_processes_come_and_go(site: object, digest: object) -> None:
@@ -138,6 +154,6 @@ def test_locked_for_reading_says_later(site: object, monkeypatch: pytest.MonkeyP
         raise sqlite3.OperationalError("database is locked")
 
     monkeypatch.setattr("digest.audience.store.Subscribers.by_token", fail)
-    answer = httpx.get(f"{site.url}/u/abc")  # type: ignore[attr-defined]
+    answer = site.http.get("/u/abc")  # type: ignore[attr-defined]
     assert answer.status_code == 503
     assert "locked" not in answer.text

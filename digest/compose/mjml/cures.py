@@ -12,9 +12,9 @@ from html import unescape
 
 from digest.compose.mjml.components import CURES, Marks, cure_all
 from digest.compose.mjml.layout import lay_out
-from digest.compose.mjml.lint import TOKEN
 from digest.compose.mjml.select import Setting, inline_rules, set_attributes
 from digest.compose.mjml.tree import ENDING, WORDLESS, Element
+from digest.compose.mjml.values import TOKEN
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Writing a small file whole or not at all."""
+"""Writing a small file whole or not at all, and so that it is there after a power cut."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from digest.journal import sync_folder
 
-
-def replace_file(file: Path, data: bytes, mode: int | None = None) -> None:
+def replace_file(file: Path, data: bytes) -> None:
     """Put `data` in the place of `file`, at once for whoever reads it, and on the disk when this returns.
 
-    A link is followed; `mode` is that of the file there was, else 0644. Raises `OSError`.
+    A link is followed; the mode is that of the file there was, else 0644. Raises `OSError`.
     """
     target = file.resolve()
-    if mode is None:
-        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o644
+    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o644
     # Its name must not look like an issue's: no “.md” at the end.
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
@@ -31,4 +28,13 @@ def replace_file(file: Path, data: bytes, mode: int | None = None) -> None:
         with suppress(OSError):
             Path(name).unlink()
         raise
-    sync_folder(target.parent)
+    sync_path(target.parent)
+
+
+def sync_path(path: Path) -> None:
+    """Wait until what was written to a file, or replaced in a folder, outlasts a power cut. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
