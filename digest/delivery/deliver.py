@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.audience.database import now
 from digest.audience.readers import load_readers
@@ -38,6 +39,9 @@ from digest.errors import HeldError, LaterError, Problem
 from digest.message.envelope import Message
 from digest.message.merge import MergeError, Merger
 from digest.newsletter import Newsletter
+
+if TYPE_CHECKING:
+    from digest.message.dkim import Signer
 
 __all__ = ["Agenda", "RunReport", "Wishes", "deliver", "rehearse"]
 
@@ -93,7 +97,7 @@ class _Clerk:
     desk: Desk
     wishes: Wishes
     relay: Relay
-    sign: Callable[[Message], Message] | None
+    sign: Signer | None
     confirm: Confirm
     watch: Watch
     say: Callable[[str], None]
@@ -275,7 +279,7 @@ class _Clerk:
                 zone=desk.now().tzinfo or UTC,
                 only=self._only(ledger),
                 patience=inf if wishes.wait else PATIENCE,
-                sign=Together(self.sign) if self.sign else None,
+                sign=Together(self.sign.fields) if self.sign else None,
             ),
             connections=settings.smtp.connections,
             total=self._to_try(run),

@@ -56,7 +56,8 @@ class Queue:
     """The rows of one run that are due: first those who wait, then the deferred who are ripe.
 
     `only`: these subscribers, no others. A reader whose domain has to wait is set aside; where nobody's turn
-    comes within `patience` (seconds), `next` gives up, and `waits_for` says why. `sign` signs messages.
+    comes within `patience` (seconds), `next` gives up, and `waits_for` says why. `sign` makes the
+    fields of their signatures.
     """
 
     books: Books
@@ -66,7 +67,7 @@ class Queue:
     zone: tzinfo = UTC
     only: frozenset[int] | None = None
     patience: float = PATIENCE
-    sign: Callable[[Sequence[Message]], Sequence[Message]] | None = None
+    sign: Callable[[Sequence[Message]], Sequence[bytes]] | None = None
     waits_for: str = ""
     _rows: deque[Row] = field(default_factory=deque)
     _aside: deque[tuple[Row, str]] = field(default_factory=deque)
@@ -127,8 +128,10 @@ class Queue:
     def _signed(self, jobs: list[Job]) -> list[Job]:
         if self.sign is None:
             return jobs
-        signed = self.sign([job.message for job in jobs])
-        return [replace(job, message=message) for job, message in zip(jobs, signed, strict=True)]
+        # Put together here: what another thread makes takes memory of its own. One by one: each is there once.
+        for number, fields in enumerate(self.sign([job.message for job in jobs])):
+            jobs[number] = replace(jobs[number], message=jobs[number].message.with_fields(fields))
+        return jobs
 
     def _unmake(self) -> None:
         """The jobs made ahead are rows again."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio import sslproto
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, cast
 
@@ -28,6 +29,9 @@ from digest.delivery.wire import Wire
 from digest.errors import HeldError, LaterError
 from digest.message.envelope import Message
 from digest.sections import SmtpSection
+
+# What asyncio sets aside for each TLS connection to read into: 256 KiB, where replies are a few lines.
+sslproto.SSLProtocol.max_size = 16_384
 
 
 async def unmarked() -> None:

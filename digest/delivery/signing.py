@@ -7,17 +7,21 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.errors import InputError, Place, Problem
 from digest.message.envelope import Message
 from digest.settings import Settings
+
+if TYPE_CHECKING:
+    from digest.message.dkim import Signer
 
 _HELPERS_AT_MOST = 3
 
 _KEYGEN = "make one with: digest dkim keygen SELECTOR"
 
 
-def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Callable[[Message], Message] | None:
+def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Signer | None:
     """Signs as ``[dkim]`` says, leaving out the fields `unsigned`; None where it says nothing.
 
     Raises `InputError` when the key is not there, or is none. May be called from any thread.
@@ -40,25 +44,26 @@ def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Callab
         keys = read_keys(text, section.selector)
     except ValueError as exc:
         raise InputError(Problem(Place(name), f"{name} {exc}", _KEYGEN, code="bad-dkim-key")) from exc
-    return Signer(settings.newsletter.domain, keys, unsigned).signed
+    return Signer(settings.newsletter.domain, keys, unsigned)
 
 
 class Together:
-    """Signs several messages at once: with `sign`, on this thread and on as many others as there are cores.
+    """Signs several messages at once: on this thread and on as many others as there are cores.
 
-    Nearly all of the work is done without the interpreter's lock. A thread that signed while this one does
-    something else would have to wait for the lock after each signature; while this one signs too, it is free.
+    `fields` makes the fields of one message's signatures. Nearly all of the work is done without the interpreter's
+    lock. A thread that signed while this one does something else would have to wait for the lock after each
+    signature; while this one signs too, it is free.
     """
 
-    def __init__(self, sign: Callable[[Message], Message]) -> None:
-        self._sign = sign
+    def __init__(self, fields: Callable[[Message], bytes]) -> None:
+        self._fields = fields
         self._helpers = min((os.cpu_count() or 1) - 1, _HELPERS_AT_MOST)
         self._pool = ThreadPoolExecutor(max(1, self._helpers), "signing")
 
-    def __call__(self, messages: Sequence[Message]) -> list[Message]:
-        """The messages, signed, in their order."""
-        signed = list(messages)
-        left = deque(range(len(signed)))
+    def __call__(self, messages: Sequence[Message]) -> list[bytes]:
+        """The fields of each message, in their order."""
+        fields = [b""] * len(messages)
+        left = deque(range(len(messages)))
 
         def work() -> None:
             while left:
@@ -66,13 +71,13 @@ class Together:
                     number = left.popleft()
                 except IndexError:  # another thread was quicker
                     return
-                signed[number] = self._sign(signed[number])
+                fields[number] = self._fields(messages[number])
 
-        helpers = [self._pool.submit(work) for _ in range(min(self._helpers, len(signed) - 1))]
+        helpers = [self._pool.submit(work) for _ in range(min(self._helpers, len(messages) - 1))]
         work()
         for helper in helpers:
             helper.result()
-        return signed
+        return fields
 
 
 def _read(file: Path) -> str:

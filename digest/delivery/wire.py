@@ -13,6 +13,8 @@ from typing import cast
 from digest.delivery.classify import Reply
 from digest.delivery.replies import ReplyParser
 
+_RECORD = 16_384  # bytes of one TLS record at most (RFC 8446 section 5.1)
+
 
 class Wire(asyncio.Protocol):
     """The far end of `transport`, from the next byte on."""
@@ -20,6 +22,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = cast("asyncio.Transport", transport)
+        self._encrypted = transport.get_extra_info("sslcontext") is not None
         self._parser = ReplyParser()
         self._replies: deque[Reply] = deque()
         self._expected = 0
@@ -40,8 +43,15 @@ class Wire(asyncio.Protocol):
     def write(self, parts: Sequence[bytes], replies: int) -> None:
         """Send `parts`, to which so many replies are due."""
         self._expected += replies
-        if not self._transport.is_closing():  # else uvloop raises, where asyncio drops it; `reply` tells the loss
+        if self._transport.is_closing():  # uvloop would raise, where asyncio drops it; `reply` tells the loss
+            return
+        if not self._encrypted:
             self._transport.writelines(parts)
+            return
+        # Record by record: given at once, all of it would be held encrypted as well, in a buffer that never shrinks.
+        whole = memoryview(b"".join(parts))
+        for begin in range(0, len(whole), _RECORD):
+            self._transport.write(whole[begin : begin + _RECORD])
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply that is due.

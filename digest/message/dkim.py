@@ -3,7 +3,7 @@
 A message of ours is ASCII in short lines that no relay has reason to change, and ends in one line break:
 so its body is signed as it is ("simple"), its fields in their relaxed form. From is named once more than it
 occurs, so that nobody can add another one (RFC 6376 section 8.15). `cryptography` lets go of the interpreter
-while it signs: `Signer.signed` is meant for threads.
+while it signs: `Signer.fields` is meant for threads, and makes no copy of a message there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import textwrap
 import time
 from base64 import b64encode
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -129,11 +129,16 @@ class Signer:
         self._keys = tuple(keys)
         self._names = tuple(name for name in SIGNED if name not in {u.lower() for u in unsigned})
 
-    def signed(self, message: Message, moment: float | None = None) -> Message:
-        """The message with its signatures in front; `moment` (seconds since the epoch) is now by default."""
-        head, _, body = message.data.partition(b"\r\n\r\n")
-        fields = _relaxed_fields(head)
+    def __call__(self, message: Message) -> Message:
+        """The message with its signatures in front."""
+        return message.with_fields(self.fields(message))
+
+    def fields(self, message: Message, moment: float | None = None) -> bytes:
+        """The fields of the signatures; `moment` (seconds since the epoch) is now by default."""
+        end = message.data.find(b"\r\n\r\n")
+        fields = _relaxed_fields(message.data[:end] if end >= 0 else message.data)
         names = [name for name in self._names if name in fields]
+        body = memoryview(message.data)[end + 4 if end >= 0 else len(message.data) :]
         body_hash = _base64(hashlib.sha256(_simple_body(body)).digest())
         at = int(time.time() if moment is None else moment)
         signed = "".join(f"{fields[name]}\r\n" for name in names)
@@ -143,8 +148,7 @@ class Signer:
             field = self._field(key, (*names, "from"), body_hash, at)
             signature = key.sign(over + _relaxed(field).encode())
             lines.append(field + _folded(_base64(signature)))
-        front = "".join(f"{line}\r\n" for line in lines)
-        return replace(message, data=front.encode() + message.data)
+        return "".join(f"{line}\r\n" for line in lines).encode()
 
     def _field(self, key: Key, names: tuple[str, ...], body_hash: str, at: int) -> str:
         """The field up to the empty ``b=`` at its end."""
@@ -182,11 +186,12 @@ def _relaxed(field: str) -> str:
     return f"{name.strip().lower()}:{value.strip()}"
 
 
-def _simple_body(body: bytes) -> bytes:
+def _simple_body(body: memoryview) -> memoryview | bytes:
     """RFC 6376 section 3.4.3: one line break at the end, whatever was there."""
-    if body.endswith(b"\r\n") and not body.endswith(b"\r\n\r\n"):
+    end = bytes(body[-4:])
+    if len(end) > 2 and end.endswith(b"\r\n") and not end.endswith(b"\r\n\r\n"):
         return body  # as we make them
-    return body.rstrip(b"\r\n") + b"\r\n"
+    return bytes(body).rstrip(b"\r\n") + b"\r\n"
 
 
 def _base64(data: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,7 @@ class Message:
     data: bytes
     smtputf8: bool = False
     dotless: bool = False
+
+    def with_fields(self, fields: bytes) -> Message:
+        """The same with `fields` in front, each of which ends with CRLF."""
+        return replace(self, data=fields + self.data)

@@ -1,6 +1,6 @@
 """How fast and how small a run is, against the limit of the machine and against the usual way of sending.
 
-Run it alone: ``python tests/bench/delivery.py [readers] [--dkim KEY] [--away MS] [--plain N] [--nodemailer DIR]``.
+Run it alone: ``python tests/bench/delivery.py [readers] [--dkim KEY] [--tls] [--plain N]`` (more with ``--help``).
 It needs Debian's ``postfix`` for two tools: ``smtp-sink`` takes everything in, ``smtp-source -d -s 20`` is the
 limit: it sends the same bytes to everybody and knows nothing about them. Ours sends a message of 40 KB of its
 own to each reader, over 20 connections, with the ledger on, in a process of its own. All go to the same sink in
@@ -8,6 +8,7 @@ the same run, one after the other, several times: the best of each, since other 
 slows one down.
 
 ``--away 50``: instead of all that, the sink is behind a proxy that delays both directions by half of that time.
+``--tls``: ours goes through a proxy that ends TLS before the sink, which takes processor time from both.
 ``--nodemailer DIR``: beside it nodemailer's pool with Handlebars does the same work, without a ledger; made with
 ``npm install --prefix DIR nodemailer handlebars``.
 """
@@ -22,6 +23,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -55,7 +57,7 @@ return_path = "bounces@news.example.com"
 [smtp]
 host = "127.0.0.1"
 port = 2
-tls = "none"
+tls = "{tls}"
 connections = {connections}
 [delivery]
 require_test = false
@@ -94,11 +96,13 @@ def issue() -> CompiledIssue:
     return merge.sample_issue()
 
 
-def newsletter(root: Path, readers: int, more: str = "") -> Path:
+def newsletter(root: Path, readers: int, more: str = "", *, tls: bool = False) -> Path:
     """A folder with its list."""
     (root / "config").mkdir(parents=True)
     (root / "issues").mkdir()
-    (root / "config/digest.toml").write_text(SETTINGS.format(connections=CONNECTIONS) + more)
+    (root / "config/digest.toml").write_text(
+        SETTINGS.format(connections=CONNECTIONS, tls="implicit" if tls else "none") + more
+    )
     connection = open_database(Newsletter.open(root).database)
     connection.execute("BEGIN")
     moment = now()
@@ -133,7 +137,7 @@ def signing_rate(key: str) -> float:
     signer = Signer("news.example.com", keys)
     begun = time.process_time()
     for _ in range(1000):
-        signer.signed(message)
+        signer(message)
     return 1000 / (time.process_time() - begun)
 
 
@@ -250,6 +254,36 @@ def nodemailer(root: Path, tools: Path, port: int, readers: int) -> float:
     return float(subprocess.check_output(["node", script, root, str(port), str(CONNECTIONS)], text=True))
 
 
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1, in one file."""
+    file = folder / "relay.pem"
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=relay -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*make.split(), "-keyout", file, "-out", folder / "relay.crt"], check=True, capture_output=True)
+    file.write_text(file.read_text() + (folder / "relay.crt").read_text())
+    return file
+
+
+async def unveil(target: int, pem: str) -> None:
+    """A proxy that ends TLS; prints its port. Runs until it is killed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 18):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(passed_on(reader, far_writer), passed_on(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
 async def delay(target: int, seconds: float) -> None:
     """A proxy that keeps every byte for so long; prints its port. Runs until it is killed."""
     loop = asyncio.get_running_loop()
@@ -268,17 +302,22 @@ async def delay(target: int, seconds: float) -> None:
     await server.serve_forever()
 
 
+@contextlib.contextmanager
+def proxy(kind: str, port: int, what: str) -> Iterator[int]:
+    """A proxy before `port`, in a process of its own; its port."""
+    process = subprocess.Popen([sys.executable, __file__, kind, str(port), what], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
 def far_away(root: Path, stored: Path, port: int, readers: int, milliseconds: float) -> None:
     """Print how many messages a connection hands over in the time of a round trip."""
-    proxy = subprocess.Popen(
-        [sys.executable, __file__, "--proxy", str(port), str(milliseconds / 2000)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert proxy.stdout is not None
-        rate = ours(root, stored, int(proxy.stdout.readline()), readers)["phase"]
-    finally:
-        proxy.kill()
-        proxy.wait()
+    with proxy("--late", port, str(milliseconds / 2000)) as away:
+        rate = ours(root, stored, away, readers)["phase"]
     each = rate / CONNECTIONS * milliseconds / 1000
     print(f"{milliseconds:g} ms away: {rate:,.0f} a second, {each:.2f} messages a connection and round trip")
 
@@ -288,17 +327,27 @@ def main() -> None:
     if sys.argv[1:2] == ["--send"]:
         send(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
         return
-    if sys.argv[1:2] == ["--proxy"]:
+    if sys.argv[1:2] == ["--late"]:
         asyncio.run(delay(int(sys.argv[2]), float(sys.argv[3])))
+        return
+    if sys.argv[1:2] == ["--unveil"]:
+        asyncio.run(unveil(int(sys.argv[2]), sys.argv[3]))
         return
     parser = argparse.ArgumentParser()
     parser.add_argument("readers", type=int, nargs="?", default=20_000)
     parser.add_argument("--plain", type=int, default=1_000, metavar="N", help="readers of the usual way (0: not run)")
     parser.add_argument("--away", type=float, metavar="MS", help="milliseconds to the relay and back")
     parser.add_argument("--nodemailer", type=Path, metavar="DIR", help="where npm installed nodemailer and handlebars")
+    parser.add_argument("--tls", action="store_true", help="over TLS")
     parser.add_argument("--dkim", choices=("rsa", "ed25519"), help="sign with such a key")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sink() as port:
+    with contextlib.ExitStack() as stack:
+        folder, port = stack.enter_context(tempfile.TemporaryDirectory()), stack.enter_context(sink())
+        relay = port
+        if asked.tls:
+            pem = certificate(Path(folder))
+            os.environ["SSL_CERT_FILE"] = str(Path(folder) / "relay.crt")
+            relay = stack.enter_context(proxy("--unveil", port, str(pem)))
         stored = Path(folder) / "issue.json"
         stored.write_text(issue().to_json())
         settings = ""
@@ -312,11 +361,11 @@ def main() -> None:
             root = newsletter(Path(folder) / "away", asked.readers, settings)
             far_away(root, stored, port, asked.readers, asked.away)
             return
-        roots = [newsletter(Path(folder) / str(n), asked.readers, settings) for n in range(ROUNDS)]
+        roots = [newsletter(Path(folder) / str(n), asked.readers, settings, tls=asked.tls) for n in range(ROUNDS)]
         limits, runs = [], []
         for root in roots:
             limits.append(limit(port, asked.readers))
-            runs.append(ours(root, stored, port, asked.readers))
+            runs.append(ours(root, stored, relay, asked.readers))
         best = {name: max(run[name] for run in runs) for name in runs[0]}
         top = max(limits)
         print(f"{asked.readers:,} readers, {CONNECTIONS} connections, load {os.getloadavg()[0]:.1f}")

@@ -59,10 +59,10 @@ def test_signed_together():
     """Messages signed at once keep their order, and each its own signature; what one raises is raised."""
     signer = Signer("news.example.com", new_keys("d2026")[1:])
     messages = [Message("b@x.example", f"{n}@x.example", f"<{n}@x>", b"From: a\r\n\r\n%d\r\n" % n) for n in range(20)]
-    signed = Together(lambda message: signer.signed(message, 0))(messages)
-    assert signed == [signer.signed(message, 0) for message in messages]
+    signed = Together(lambda message: signer.fields(message, 0))(messages)
+    assert signed == [signer.fields(message, 0) for message in messages]
 
-    def refuse(message: Message) -> Message:
+    def refuse(message: Message) -> bytes:
         raise ValueError(message.recipient)
 
     with pytest.raises(ValueError, match=r"@x\.example"):
