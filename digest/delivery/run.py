@@ -245,18 +245,20 @@ class Sender:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM stop the run cleanly; a second one stops it at once."""
+        """SIGINT and SIGTERM stop the run cleanly; a second one stops it at once. Afterwards they do what they did."""
         loop = asyncio.get_running_loop()
-        held = []
+        before = {}
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(ValueError, RuntimeError):  # only the main thread hears of signals
+                handler = signal.getsignal(number)
                 loop.add_signal_handler(number, self._interrupt)
-                held.append(number)
+                before[number] = handler
         try:
             yield
         finally:
-            for number in held:
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     def _interrupt(self) -> None:
         if self._main and (self.interrupted or not (self._lanes and self._lanes.at_work)):

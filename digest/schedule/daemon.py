@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from digest.errors import DigestError
@@ -30,10 +31,11 @@ def serve(
     repeats itself is told once.
     """
     stop = stop or threading.Event()
+    tools = replace(tools, stopped=stop.is_set)
     trouble = ""
-    while not stop.is_set():
-        wait = LOOK_EVERY
-        with _stopping(stop):
+    with _stopping(stop):
+        while not stop.is_set():
+            wait = LOOK_EVERY
             try:
                 report = run_due(newsletter(), tools)
                 trouble = ""
@@ -48,13 +50,12 @@ def serve(
                 if str(exc) != trouble:
                     trouble = str(exc)
                     tell(trouble)
-        with _stopping(stop):
             stop.wait(max(0.0, wait))
 
 
 @contextmanager
 def _stopping(stop: threading.Event) -> Iterator[None]:
-    """Signals set `stop`. Set anew each time: who sends takes them over, and leaves the system's behind."""
+    """Signals set `stop`; while a run sends, they stop that run."""
 
     def asked(_number: int, _frame: FrameType | None) -> None:
         stop.set()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -58,16 +58,20 @@ def started(bench, *arguments):
         process.stdout.close()
 
 
-def until(relay, number, process):
-    while len(relay.received) < number and process.poll() is None:
-        time.sleep(0.01)
+def holds(process, lock):
+    """Whether a process has a lock open. It may close what it has meanwhile."""
+    for held in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if lock in str(held.readlink()):
+                return True
+    return False
 
 
 def copies(relay):
     return Counter(message.recipient for message in relay.received)
 
 
-def test_killed_in_the_middle_and_called_again(due, relay):
+def test_killed_in_the_middle_and_called_again(due, relay, until):
     """kill -9 twice, then the next call from cron: finished, the accounts hold, nobody twice but who is in doubt."""
     for sent in (10, 30):
         with started(due, "run-due") as process:
@@ -85,15 +89,12 @@ def test_killed_in_the_middle_and_called_again(due, relay):
     assert ("in doubt" in said or "may have it or not" in said) == bool(accounts.unknown)
 
 
-def test_killed_while_it_composes(due, relay):
+def test_killed_while_it_composes(due, relay, eventually):
     """The process that composes holds no lock on: the next call has it at once."""
     with started(due, "run-due") as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while not (pids := children.read_text().split()) and process.poll() is None:
-            time.sleep(0.005)
-        child = int(pids[0])
-        while any("run-due.lock" in str(held.readlink()) for held in Path(f"/proc/{child}/fd").iterdir()):
-            time.sleep(0.005)  # it has only just begun
+        child = int(eventually(lambda: children.read_text().split())[0])
+        eventually(lambda: not holds(child, "run-due.lock"))  # it has only just begun
         os.kill(child, signal.SIGSTOP)  # as one that never ends
         try:
             time.sleep(0.3)
@@ -108,7 +109,7 @@ def test_killed_while_it_composes(due, relay):
     assert set(copies(relay).values()) == {1}
 
 
-def test_two_at_once(due, relay):
+def test_two_at_once(due, relay, until):
     """The second leaves at once, silent and 0."""
     with started(due, "run-due") as first:
         until(relay, 5, first)
@@ -133,30 +134,29 @@ def test_a_deadline(due, relay):
     assert copies(relay).total() == 60
 
 
-def test_the_daemon_is_exact_and_stops_cleanly(due, relay):
+def test_the_daemon_is_exact_and_stops_cleanly(due, relay, until, eventually):
     """Due at a second, begun in that second; SIGTERM ends it with 0 in the middle of nothing."""
     at = datetime.now(ZoneInfo("Europe/London")).replace(microsecond=0) + timedelta(seconds=6)
     due.issue("one", f"{at:%Y-%m-%d %H:%M:%S}")
     with started(due, "schedule", "--daemon") as process:
         until(relay, 1, process)
-        until(relay, 60, process)
-        time.sleep(0.5)
+        eventually(lambda: due.execute("SELECT 1 FROM runs WHERE ended_at"))
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=20)[0]
+        said = process.communicate(timeout=60)[0]
     assert process.returncode == 0, said
     ((began, took),) = due.execute("SELECT at, (SELECT started_at FROM runs) - at FROM occurrences")
-    assert 0 <= began / 1e6 - at.timestamp() < 10  # what it takes to compose on a busy machine
+    assert 0 <= began / 1e6 - at.timestamp() < 30  # what it takes to compose on a busy machine
     assert took <= 0  # it is on record before its date is marked
     assert set(copies(relay).values()) == {1}
     assert len(relay.received) == 60
 
 
-def test_the_daemon_stops_in_the_middle_of_a_run(due, relay):
+def test_the_daemon_stops_in_the_middle_of_a_run(due, relay, until):
     """SIGTERM while it sends: what is on its way is answered, nobody is in doubt, the rest goes on later."""
     with started(due, "schedule", "--daemon") as process:
         until(relay, 5, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     accounts = due.accounts("one")
     assert accounts.unknown == 0
     assert 0 < accounts.accepted < 60
