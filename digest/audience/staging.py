@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, groupby, islice
@@ -198,12 +198,22 @@ def staging(connection: sqlite3.Connection, *, revive: bool = False, source: str
         ):
             connection.execute(statement)
         yield Staging(connection, source=source)
-    finally:
-        connection.execute("DROP VIEW IF EXISTS temp.changes")
-        connection.execute("DROP VIEW IF EXISTS temp.merged")
-        connection.execute("DETACH DATABASE staging")
-        connection.execute("PRAGMA wal_autocheckpoint = 1000")
-        connection.execute("PRAGMA main.cache_size = -2000")
+    except BaseException:
+        # Ctrl-C may leave a statement amid its rows, which holds the place: then it goes with the connection.
+        with suppress(sqlite3.OperationalError):
+            _clear(connection)
+        raise
+    _clear(connection)
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute("DROP VIEW IF EXISTS temp.changes")
+    connection.execute("DROP VIEW IF EXISTS temp.merged")
+    connection.execute("DETACH DATABASE staging")
+    connection.execute("PRAGMA wal_autocheckpoint = 1000")
+    connection.execute("PRAGMA main.cache_size = -2000")
 
 
 @lru_cache(maxsize=64)

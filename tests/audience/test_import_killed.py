@@ -13,6 +13,7 @@ import pytest
 from digest.audience.database import open_database
 from digest.audience.importing import import_list
 from digest.audience.readers import Readers
+from digest.audience.staging import staging
 from digest.audience.store import Subscribers
 
 ROWS = 40_000
@@ -85,6 +86,16 @@ def test_an_interrupted_import_says_how_to_go_on(
         assert 0 < int(told[1].replace(",", "")) <= inside < 2 * ROWS
     assert "Traceback" not in said
     assert import_list(connection, file, readers).effect.added == 2 * ROWS - inside
+    connection.close()
+
+
+def test_what_is_interrupted_amid_a_statement_is_an_interruption(tmp_path: Path) -> None:
+    """Also while the statement holds the place that is to be taken away: Ctrl-C stays what it is."""
+    connection = open_database(tmp_path / "digest.db")
+    with pytest.raises(KeyboardInterrupt), staging(connection):
+        rows = connection.execute("SELECT name FROM staging.sqlite_schema")
+        assert rows.fetchone()
+        raise KeyboardInterrupt
     connection.close()
 
 
