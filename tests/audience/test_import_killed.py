@@ -92,10 +92,15 @@ def test_an_interrupted_import_says_how_to_go_on(
 def test_what_is_interrupted_amid_a_statement_is_an_interruption(tmp_path: Path) -> None:
     """Also while the statement holds the place that is to be taken away: Ctrl-C stays what it is."""
     connection = open_database(tmp_path / "digest.db")
-    with pytest.raises(KeyboardInterrupt), staging(connection):
-        rows = connection.execute("SELECT name FROM staging.sqlite_schema")
-        assert rows.fetchone()
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with staging(connection):
+            rows = connection.execute("SELECT name FROM staging.sqlite_schema")
+            assert rows.fetchone()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     connection.close()
 
 
