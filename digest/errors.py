@@ -14,7 +14,6 @@ collect problems and raise one `InputError` with all of them; nothing is sent wh
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -112,6 +111,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     >>> nearest("zzz", ["hero", "story"])
     'one of: hero, story'
     """
+    import difflib  # only where something is misspelt
+
     known: Sequence[str] = sorted(set(choices))
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if not close:

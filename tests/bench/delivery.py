@@ -43,7 +43,6 @@ from digest.newsletter import Newsletter
 
 CONNECTIONS = 20
 MESSAGE_SIZE = 40_000
-ROUNDS = 3
 SBIN = "/usr/sbin:/usr/bin"
 
 SETTINGS = """
@@ -338,6 +337,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=1_000, metavar="N", help="readers of the usual way (0: not run)")
     parser.add_argument("--away", type=float, metavar="MS", help="milliseconds to the relay and back")
     parser.add_argument("--nodemailer", type=Path, metavar="DIR", help="where npm installed nodemailer and handlebars")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="the best of so many")
     parser.add_argument("--tls", action="store_true", help="over TLS")
     parser.add_argument("--dkim", choices=("rsa", "ed25519"), help="sign with such a key")
     asked = parser.parse_args()
@@ -361,7 +361,7 @@ def main() -> None:
             root = newsletter(Path(folder) / "away", asked.readers, settings)
             far_away(root, stored, port, asked.readers, asked.away)
             return
-        roots = [newsletter(Path(folder) / str(n), asked.readers, settings, tls=asked.tls) for n in range(ROUNDS)]
+        roots = [newsletter(Path(folder) / str(n), asked.readers, settings, tls=asked.tls) for n in range(asked.rounds)]
         limits, runs = [], []
         for root in roots:
             limits.append(limit(port, asked.readers))
