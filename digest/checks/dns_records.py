@@ -76,11 +76,11 @@ def nameserver_address(text: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Whose records are asked for: From's domain, the envelope's, the keys, and the relay's host."""
+    """Whose records are asked for: From's domain, the envelope's, the keys (None: those can't be used), the relay's."""
 
     sender: str
     envelope: str
-    keys: Sequence[Key] = ()
+    keys: Sequence[Key] | None = ()
     relay: str = ""
 
 
@@ -113,10 +113,10 @@ def _spf(ask: Lookup, domain: str) -> Iterator[Finding]:
 
 
 def _dkim(ask: Lookup, names: Names) -> Iterator[Finding]:
-    if not names.keys:
+    if names.keys == ():
         told = "messages are not signed here"
         yield Finding("DKIM", "warning", told, "your relay may sign them; else: digest dkim keygen")
-    for key in names.keys:
+    for key in names.keys or ():
         name = f"{key.selector}._domainkey.{names.sender}"
         found = ask(name, "TXT")
         ours, theirs = _tag(key.record(), "p"), [_tag(text, "p") for text in found]

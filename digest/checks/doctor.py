@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
-from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -21,8 +20,9 @@ from digest.checks.dns_records import Names, findings, lookup
 from digest.checks.finding import Finding
 from digest.delivery.desk import Desk, open_desk
 from digest.delivery.sentlog import SENT_LOG, SentLog
-from digest.errors import DigestError
-from digest.message.dkim import Key, read_keys
+from digest.delivery.signing import own_keys
+from digest.errors import DigestError, InputError
+from digest.message.dkim import Key
 from digest.message.identity import Identity
 from digest.message.merge import INERT_TOKEN
 from digest.newsletter import Newsletter
@@ -134,6 +134,11 @@ def _relay(desk: Desk) -> Iterator[Finding]:
 def _names(newsletter: Newsletter, nameserver: str | None) -> Iterator[Finding]:
     settings = newsletter.settings
     domain = settings.newsletter.domain
+    keys: tuple[Key, ...] | None = None
+    try:
+        keys = own_keys(settings, newsletter.root)
+    except InputError as exc:
+        yield from (Finding("DKIM", "error", problem.message, problem.cure) for problem in exc.problems)
     if is_made_up(domain) and nameserver is None:
         yield Finding("DNS", "skipped", f"{domain} is a domain for examples")
         return
@@ -147,25 +152,7 @@ def _names(newsletter: Newsletter, nameserver: str | None) -> Iterator[Finding]:
         told = f"From is at {sender}, and messages are signed for {domain}: DMARC wants the two to be aligned"
         yield Finding("DMARC", "error", told, "see sender and domain under [newsletter]")
     relay = "" if is_loopback(settings.smtp.host) or settings.smtp.provider != "generic" else settings.smtp.host
-    try:
-        keys = _keys(newsletter)
-    except (OSError, ValueError) as exc:
-        yield Finding("DKIM", "error", f"the key can't be read: {exc}", "see [dkim]")
-        keys = ()
     yield from findings(ask, Names(domain, envelope, keys, relay))
-
-
-def _keys(newsletter: Newsletter) -> tuple[Key, ...]:
-    dkim = newsletter.settings.dkim
-    if dkim.selector is None:
-        return ()
-    if dkim.key is not None:
-        return read_keys(dkim.key.get_secret_value(), dkim.selector)
-    return () if dkim.key_file is None else read_keys(_text(newsletter.root / dkim.key_file), dkim.selector)
-
-
-def _text(file: Path) -> str:
-    return file.read_text(encoding="ascii")
 
 
 # ---- the way out

@@ -14,7 +14,7 @@ from digest.message.envelope import Message
 from digest.settings import Settings
 
 if TYPE_CHECKING:
-    from digest.message.dkim import Signer
+    from digest.message.dkim import Key, Signer
 
 _HELPERS_AT_MOST = 3
 
@@ -24,11 +24,24 @@ _KEYGEN = "make one with: digest dkim keygen SELECTOR"
 def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Signer | None:
     """Signs as ``[dkim]`` says, leaving out the fields `unsigned`; None where it says nothing.
 
-    Raises `InputError` when the key is not there, or is none. May be called from any thread.
+    Raises what `own_keys` raises. May be called from any thread.
+    """
+    keys = own_keys(settings, root)
+    if not keys:
+        return None
+    from digest.message.dkim import Signer
+
+    return Signer(settings.newsletter.domain, keys, unsigned)
+
+
+def own_keys(settings: Settings, root: Path) -> tuple[Key, ...]:
+    """The private keys of the settings; none where they name none.
+
+    Raises `InputError` when a key is not there, is none, or has no selector.
     """
     section = settings.dkim
     if section.key is None and section.key_file is None:
-        return None
+        return ()
     place = Place("config/digest.toml")
     if section.selector is None:
         cure = 'set selector under [dkim], such as "d2026": the name of the key in the DNS'
@@ -38,13 +51,12 @@ def signing(settings: Settings, root: Path, unsigned: Collection[str]) -> Signer
     else:
         name = str(section.key_file)
         text = _read(root / name)
-    from digest.message.dkim import Signer, read_keys  # loads `cryptography`: only for those who sign
+    from digest.message.dkim import read_keys  # loads `cryptography`: only for those who sign
 
     try:
-        keys = read_keys(text, section.selector)
+        return read_keys(text, section.selector)
     except ValueError as exc:
         raise InputError(Problem(Place(name), f"{name} {exc}", _KEYGEN, code="bad-dkim-key")) from exc
-    return Signer(settings.newsletter.domain, keys, unsigned)
 
 
 class Together:

@@ -156,6 +156,21 @@ def test_relay_database_and_page(folder, page):
     assert "answers with 404" in errors["unsubscribe"]
 
 
+@pytest.mark.parametrize(
+    ("dkim", "said"),
+    [
+        ({"dkim.key_file": "gone.pem", "dkim.selector": "d2026"}, "no DKIM key: No such file or directory"),
+        ({"dkim.key_file": "config/digest.toml", "dkim.selector": "d2026"}, "no DKIM key: it is no text"),
+        ({"dkim.key": "x"}, "there is a DKIM key, but no selector"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_as_a_send_would(folder, dkim, said):
+    """Also where no names are asked for; nothing is said of messages that are not signed."""
+    found = [f for f in examine(Newsletter.open(folder, dkim)) if f.name == "DKIM"]
+    assert [f.verdict for f in found] == ["error"]
+    assert said in found[0].message
+
+
 def test_the_command(digest, folder):
     """A line for each thing, 1 when one is wrong; with --json one object."""
     settings = {"DIGEST_SMTP__HOST": "127.0.0.1", "DIGEST_SMTP__PORT": "9", "DIGEST_SMTP__TLS": "none"}
