@@ -12,8 +12,6 @@ import re
 from typing import NamedTuple
 from unicodedata import normalize
 
-import idna
-
 LONGEST_LOCAL = 64  # octets, RFC 5321 section 4.5.3.1.1
 LONGEST = 254  # octets, RFC 3696 erratum 1690: a path of 256 less its angle brackets
 
@@ -160,6 +158,8 @@ def _domain(domain: str) -> str:
         raise AddressError("holds a space")
     if domain.startswith("["):
         raise AddressError("has a number in place of a domain")
+    import idna  # a megabyte, which few addresses need
+
     try:
         ascii_domain = idna.encode(domain, uts46=True, transitional=False).decode("ascii")
     except (idna.IDNAError, UnicodeError) as exc:

@@ -179,11 +179,13 @@ class SmtpConnection:
         await client.login(smtp.username, smtp.password.get_secret_value())
 
     def _take_over(self, client: aiosmtplib.SMTP) -> None:
-        if client.transport is None:
+        if client.transport is None or client.protocol is None:
             raise ConnectionResetError("Connection lost")
         self._transactions = Transactions(
             Wire(client.transport), client.esmtp_extensions, self._relay.smtp.timeout, self._relay.patience
         )
+        # The library's client and protocol hold each other, and would hold the connection long after its end.
+        client.protocol.transport = client.protocol = client.transport = None
 
     def _refused(self, verb: Verb, exc: Exception) -> NoReturn:
         name = self._relay.name

@@ -31,6 +31,7 @@ from digest.delivery.storage import FULL_EVERY, storage_errors
 from digest.errors import DigestError, HeldError, LaterError
 
 _ONCE_MORE_AT_MOST = 10_000  # readers: bounds the memory, and what a relay that always breaks off may cost
+_M_MMAP_THRESHOLD = -3  # of <malloc.h>: pieces of so many bytes are the system's own
 _FLAG_EVERY = 0.5  # seconds: a person's flag is obeyed within one
 
 
@@ -41,6 +42,7 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
         import uvloop
 
         loop_factory = uvloop.new_event_loop
+        _keep_large_pieces_apart()
     gc.collect()
     gc.freeze()  # what is there now stays there: no collection need look at it again
     try:
@@ -48,6 +50,18 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
             runner.run(work)
     finally:
         gc.unfreeze()
+
+
+def _keep_large_pieces_apart() -> None:
+    """As glibc does at first, for good.
+
+    uvloop sets 256 KiB aside for each TLS connection. From the first one that is closed, glibc would take such pieces
+    from among the small ones, and a run of many connections would grow by some megabytes.
+    """
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 @dataclass(slots=True)

@@ -49,9 +49,12 @@ class Wire(asyncio.Protocol):
             self._transport.writelines(parts)
             return
         # Record by record: given at once, all of it would be held encrypted as well, in a buffer that never shrinks.
-        whole = memoryview(b"".join(parts))
-        for begin in range(0, len(whole), _RECORD):
-            self._transport.write(whole[begin : begin + _RECORD])
+        first, *rest = parts
+        view = memoryview(first)
+        for begin in range(0, len(view), _RECORD):
+            self._transport.write(view[begin : begin + _RECORD])
+        if rest:
+            self._transport.write(b"".join(rest))
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply that is due.
