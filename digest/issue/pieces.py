@@ -57,13 +57,23 @@ def paragraphs(lines: Sequence[str], token: str) -> list[tuple[int, int]]:
     if any(_REACHES.match(line) or _DEFINES.match(line) for line in lines):
         return [(0, len(lines))]
     cuts = [0]
-    before = ""  # the last line that was written
-    for number, line in enumerate(lines):
-        apart = number and not lines[number - 1].strip() and not before.startswith("{")
-        if apart and _BEGINS.match(line) and not line.startswith(token):
+    for number, (line, anew, waiting) in enumerate(_followed(lines)):
+        if number and anew and not waiting and _BEGINS.match(line) and not line.startswith(token):
             cuts.append(number)
-        before = line.lstrip() or before
     return list(pairwise([*cuts, len(lines)]))
+
+
+def _followed(lines: Sequence[str]) -> Iterator[tuple[str, bool, bool]]:
+    """Each line, whether an empty one stands before it, and whether attributes may wait there for what comes."""
+    anew, waiting = True, False
+    for line in lines:
+        yield line, anew, waiting
+        words = line.lstrip()
+        if words.startswith("{"):
+            waiting = True
+        elif words and anew and not words.startswith("["):  # a link's address may be defined there: they wait on
+            waiting = False
+        anew = not words
 
 
 def _apart(lines: Sequence[str], begin: int, end: int) -> bool:
@@ -73,9 +83,8 @@ def _apart(lines: Sequence[str], begin: int, end: int) -> bool:
         return False
     if end == len(lines):
         return True
-    written = [line for line in between if line.strip()]
-    closed = not between or not between[-1].strip()
-    return closed and lines[end].startswith(":::") and not (written and written[-1].lstrip().startswith("{"))
+    *_, (line, anew, waiting) = _followed([*between, lines[end]])
+    return anew and line.startswith(":::") and not waiting
 
 
 def moved(nodes: Sequence[Node], lines: int) -> tuple[Node, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from digest.errors import Place
@@ -42,6 +42,8 @@ texts = texts_of(LINES) | texts_of(TAME) | blocks
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(texts)
+@example("{.pull}\n\n[a]: https://example.com/\n\n::: story\n:::")
+@example("{.pull}\n\n[b]: /b\n'title'\n\nwords")
 def test_reading_in_pieces_gives_the_same_nodes(parse, text: str) -> None:
     """The same nodes at the same places, the same problems; and again, further down, those that were read before."""
     at_once, in_pieces = parse(f"{NOTE}\n\n{text}"), parse(f"\n\n{text}")
