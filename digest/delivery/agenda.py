@@ -63,9 +63,8 @@ class RunReport:
     """How the run stands when the process leaves it.
 
     `tried` readers in `seconds` by this process. `trouble` stopped it early; `away`: that was the relay, lost or
-    not there. `next_attempt` is the moment
-    of the next retry in microseconds since the epoch, or of the next reader whose time has not come: `later`
-    is how many those are.
+    not there. `next_attempt` is the moment of the next retry in microseconds since the epoch, or of the next reader
+    whose time has not come: `later` is how many those are.
     """
 
     run: Run

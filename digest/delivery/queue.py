@@ -56,8 +56,8 @@ class Queue:
     """The rows of one run that are due: first those who wait, then the deferred who are ripe.
 
     `only`: these subscribers, no others. A reader whose domain has to wait is set aside; where nobody's turn
-    comes within `patience` (seconds), `next` gives up, and `waits_for` says why. `sign` makes the
-    fields of their signatures.
+    comes within `patience` (seconds), `next` gives up, and `waits_for` says why. `sign` makes the fields of messages'
+    signatures.
     """
 
     books: Books

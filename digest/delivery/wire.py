@@ -51,10 +51,10 @@ class Wire(asyncio.Protocol):
         # Record by record: given at once, all of it would be held encrypted as well, in a buffer that never shrinks.
         first, *rest = parts
         view = memoryview(first)
-        for begin in range(0, len(view), _RECORD):
-            self._transport.write(view[begin : begin + _RECORD])
-        if rest:
-            self._transport.write(b"".join(rest))
+        while len(view) > _RECORD:
+            self._transport.write(view[:_RECORD])
+            view = view[_RECORD:]
+        self._transport.write(b"".join((view, *rest)))
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply that is due.

@@ -50,13 +50,15 @@ class _Piece:
         return found if found is not None and found.close_line == len(self.places) - 2 else None
 
     def of(self, ranges: Sequence[tuple[int, int]], lines: Sequence[str]) -> list[_Piece]:
-        """Its pieces in those ranges of its `lines`."""
+        """Its pieces in those ranges of its `lines`, which are in order."""
         found = []
         left = sorted(self.directives.values(), key=lambda d: -d.open_line)
         for begin, end in ranges:
             inside: dict[int, Directive] = {}
             while left and left[-1].open_line < end:
                 d = left.pop()
+                if d.open_line < begin:  # the block that the range is within
+                    continue
                 inside[d.open_line - begin] = replace(d, open_line=d.open_line - begin, close_line=d.close_line - begin)
             found.append(_Piece("\n".join(lines[begin:end]), self.places[begin : end + 1], inside))
         return found
@@ -130,11 +132,10 @@ class MarkdownReader:
 
     def _block(self, piece: _Piece, block: Directive, references: References, addresses: str) -> Node:
         """The node of a block, what stands in it read piece by piece."""
-        lines = piece.text.split("\n")[1:-1]
-        inside = {n - 1: replace(d, open_line=n - 1, close_line=d.close_line - 1) for n, d in piece.directives.items()}
-        del inside[-1]
-        within = _Piece("\n".join(lines), piece.places[1:-1], inside)
-        parts = within.of(pieces(lines, inside), lines) if lines else []
+        lines = piece.text.split("\n")
+        (within,) = piece.of([(1, len(lines) - 1)], lines)
+        inner = lines[1:-1]
+        parts = within.of(pieces(inner, within.directives), inner) if inner else []
         children = (node for part in parts for node in self._read(part, references, addresses))
         node = Node("block", piece.places[0], block.kind, dict(block.attrs), tuple(children))
         OrderCheck(self._table, self.problems).one(node)
